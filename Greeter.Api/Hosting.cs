@@ -1,0 +1,213 @@
+using System.Globalization;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Diagnostics.HealthChecks;
+using Microsoft.AspNetCore.Http.Timeouts;
+using Microsoft.AspNetCore.HttpOverrides;
+using Microsoft.Extensions.Configuration.CommandLine;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Serilog;
+using Serilog.Core;
+using Serilog.Events;
+using Serilog.Formatting;
+using Serilog.Formatting.Display;
+
+namespace Greeter.Api;
+
+/// <summary>What gunicorn, App Engine's Python runtime and flask-talisman do around <c>main.py</c>: port, proxy, headers,
+/// time budget, failures, health, logs.</summary>
+internal static class Hosting
+{
+    /// <summary>Sets the host up from the environment and the configuration; <see cref="UseHosting"/> is the other half.</summary>
+    public static WebApplicationBuilder AddHosting(this WebApplicationBuilder builder)
+    {
+        ReportFailureToStart(AddLogging(builder));
+        Listen(builder);
+        // Cloud Run kills 10 s after SIGTERM.
+        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(9));
+        builder.Services.Configure<ForwardedHeadersOptions>(options =>
+        {
+            options.ForwardedHeaders = ForwardedHeaders.XForwardedProto;
+            // The platforms' proxies have no fixed addresses, and nobody else reaches the app there.
+            options.KnownProxies.Clear();
+            options.KnownIPNetworks.Clear();
+        });
+        builder.Services.AddHttpsRedirection(options => (options.RedirectStatusCode, options.HttpsPort) = (StatusCodes.Status308PermanentRedirect, 443));
+        builder.Services.AddHsts(options =>
+        {
+            (options.MaxAge, options.IncludeSubDomains) = (TimeSpan.FromSeconds(31536000), true);
+            options.ExcludedHosts.Clear();
+        });
+        builder.Services.AddRequestTimeouts(options => options.DefaultPolicy = new RequestTimeoutPolicy { Timeout = GetBudget(builder.Configuration) });
+        builder.Services.AddHealthChecks().AddCheck<Stopping>("stopping");
+        builder.Services.AddFirestoreDb(firestore =>
+        {
+            firestore.EmulatorDetection = EmulatorDetection.EmulatorOrProduction;
+            firestore.ProjectId = builder.Configuration["GOOGLE_CLOUD_PROJECT"];
+            firestore.DatabaseId = builder.Configuration["Firestore:DatabaseId"];
+        });
+        return builder;
+    }
+
+    /// <summary>Puts what every request passes through in front of the app's own routes.</summary>
+    public static WebApplication UseHosting(this WebApplication app)
+    {
+        app.UseForwardedHeaders();
+        app.Use(SetHeaders);
+        app.UseHsts();
+        app.UseWhen(
+            context => HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method),
+            probes => probes
+                .UseHealthChecks("/health/live", new HealthCheckOptions { Predicate = _ => false })
+                .UseHealthChecks("/health/ready"));
+        app.UseWhen(context => context.Request.Headers.ContainsKey("X-Original-Proto"), proxied => proxied.UseHttpsRedirection());
+        app.UseRequestTimeouts();
+        app.Use(AnswerFailuresAsync);
+        return app;
+    }
+
+    /// <summary>How long a session lives after its last view: <c>Session:Lifetime</c>, 31 days unless set, as Flask's permanent
+    /// sessions; at most 400 days, longer than which browsers keep no cookie.</summary>
+    public static TimeSpan GetSessionLifetime(this WebApplication app) =>
+        GetDuration(app.Configuration, "Session:Lifetime", TimeSpan.FromDays(31), TimeSpan.FromSeconds(1), TimeSpan.FromDays(400));
+
+    private static TimeSpan GetBudget(IConfiguration configuration) =>
+        GetDuration(configuration, "Request:Budget", TimeSpan.FromSeconds(5), TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(1));
+
+    private static TimeSpan GetDuration(IConfiguration configuration, string key, TimeSpan standard, TimeSpan least, TimeSpan most)
+    {
+        if (configuration[key] is not { Length: > 0 } text)
+        {
+            return standard;
+        }
+        return TimeSpan.TryParse(text, CultureInfo.InvariantCulture, out var duration) && duration >= least && duration <= most
+            ? duration
+            : throw new InvalidOperationException(
+                $"The setting {key} is '{text}': it must be a time of [days.]hours:minutes:seconds from {least} to {most}.");
+    }
+
+    // --urls, else PORT, else ASPNETCORE_URLS and its like, else as main.py does
+    private static void Listen(WebApplicationBuilder builder)
+    {
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
+        var commandLine = ((IConfigurationRoot)builder.Configuration).Providers.OfType<CommandLineConfigurationProvider>();
+        var port = builder.Configuration["PORT"];
+        if (commandLine.Any(provider => provider.TryGet("urls", out _)))
+        {
+            return;
+        }
+        if (!string.IsNullOrEmpty(port))
+        {
+            builder.WebHost.UseUrls(ushort.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out _)
+                ? $"http://*:{port}"
+                : throw new InvalidOperationException($"PORT is '{port}': set it to a number from 0 to 65535."));
+        }
+        else if (builder.Configuration["urls"] is null && builder.Configuration["http_ports"] is null)
+        {
+            builder.WebHost.UseUrls("http://localhost:8080");
+        }
+    }
+
+    private static Task SetHeaders(HttpContext context, RequestDelegate next)
+    {
+        // When the answer starts: an error handler may clear what was set before.
+        context.Response.OnStarting(static state =>
+        {
+            var headers = ((HttpResponse)state).Headers;
+            headers.CacheControl = "no-store";
+            headers.XContentTypeOptions = "nosniff";
+            headers.ContentSecurityPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'";
+            headers["Referrer-Policy"] = "no-referrer";
+            return Task.CompletedTask;
+        }, context.Response);
+        return next(context);
+    }
+
+    private static async Task AnswerFailuresAsync(HttpContext context, RequestDelegate next)
+    {
+        try
+        {
+            await next(context);
+        }
+        catch (OperationCanceledException e) when (!context.Response.HasStarted)
+        {
+            var timeout = context.Features.Get<IHttpRequestTimeoutFeature>();
+            if (timeout?.RequestTimeoutToken.IsCancellationRequested == true)
+            {
+                await AnswerAsync(context, StatusCodes.Status503ServiceUnavailable, "Firestore took too long", e);
+            }
+        }
+        catch (RpcException e) when (!context.Response.HasStarted)
+        {
+            var (status, advice) = Diagnose(e.StatusCode);
+            await AnswerAsync(context, status, advice, e);
+        }
+    }
+
+    private static (int Status, string Advice) Diagnose(StatusCode code) => code switch
+    {
+        StatusCode.PermissionDenied => (500, "Firestore refused: enable its API and grant this app's service account roles/datastore.user"),
+        StatusCode.Unauthenticated => (500, "Firestore does not know who this app is: log in with gcloud auth application-default login, or give it a service account"),
+        StatusCode.NotFound => (500, "There is no such Firestore database: create it with gcloud firestore databases create"),
+        StatusCode.FailedPrecondition => (500, "The database is in Datastore mode: create one in Native mode"),
+        StatusCode.InvalidArgument => (500, "Firestore calls the request invalid: check the project and database id"),
+        StatusCode.Unimplemented => (500, "What answers is not Firestore: check FIRESTORE_EMULATOR_HOST"),
+        _ => (503, "Firestore failed"),
+    };
+
+    private static Task AnswerAsync(HttpContext context, int status, string advice, Exception e)
+    {
+        context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("Greeter.Api").LogError(e, "{Advice}", advice);
+        context.Response.Clear();
+        context.Response.StatusCode = status;
+        if (status == StatusCodes.Status503ServiceUnavailable)
+        {
+            context.Response.Headers.RetryAfter = "1";
+        }
+        return Results.Content(
+            "<body>The greeting is not to be had right now, please try again.</body>", "text/html", System.Text.Encoding.UTF8, status)
+            .ExecuteAsync(context);
+    }
+
+    private static Logger AddLogging(WebApplicationBuilder builder)
+    {
+        ITextFormatter formatter = builder.Environment.IsDevelopment()
+            ? new MessageTemplateTextFormatter("[{Timestamp:HH:mm:ss} {Level:u3}] {Message:lj}{NewLine}{Exception}", CultureInfo.InvariantCulture)
+            : new Serilog.Formatting.Json.JsonFormatter(renderMessage: true);
+        var logger = new LoggerConfiguration()
+            .MinimumLevel.Override("Microsoft.AspNetCore", LogEventLevel.Warning)
+            .Enrich.FromLogContext()
+            // Told in one sentence by ReportFailureToStart.
+            .Filter.ByExcluding(e => e.MessageTemplate.Text is "Hosting failed to start" or "Unable to start Kestrel.")
+            .WriteTo.Console(formatter)
+            .CreateLogger();
+        builder.Logging.ClearProviders();
+        builder.Logging.AddSerilog(logger, dispose: true);
+        return logger;
+    }
+
+    // One sentence and exit code 1 for what the person who starts the app can mend; a stack trace stays for what only we can.
+    private static void ReportFailureToStart(Logger logger) => AppDomain.CurrentDomain.UnhandledException += (_, failure) =>
+    {
+        var reason = failure.ExceptionObject switch
+        {
+            IOException { InnerException: AddressInUseException } e => $"{e.Message} Stop what uses it, or set PORT to another port.",
+            Exception e and (InvalidOperationException or ArgumentException or IOException or SocketException) => e.Message,
+            _ => null,
+        };
+        if (reason is not null)
+        {
+            logger.Fatal("Greeter does not start. {Reason:l}", reason);
+            logger.Dispose();
+            Environment.Exit(1);
+        }
+    };
+
+    private sealed class Stopping(IHostApplicationLifetime lifetime) : IHealthCheck
+    {
+        public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+            Task.FromResult(lifetime.ApplicationStopping.IsCancellationRequested
+                ? HealthCheckResult.Unhealthy("Stopping.")
+                : HealthCheckResult.Healthy());
+    }
+}

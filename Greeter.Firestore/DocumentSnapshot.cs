@@ -1,0 +1,43 @@
+using Greeter.Firestore.V1;
+
+namespace Greeter.Firestore;
+
+/// <summary>A document as it was at one moment.</summary>
+public sealed class DocumentSnapshot
+{
+    private readonly Document? document;
+
+    internal DocumentSnapshot(DocumentReference reference, Document? document) =>
+        (Reference, this.document) = (reference, document);
+
+    /// <summary>The document.</summary>
+    public DocumentReference Reference { get; }
+
+    /// <summary>The document's id.</summary>
+    public string Id => Reference.Id;
+
+    /// <summary>Whether there was such a document.</summary>
+    public bool Exists => document is not null;
+
+    /// <summary>When it last changed, in microseconds; null if it did not exist.</summary>
+    public Timestamp? UpdateTime => document is null ? null : Timestamp.FromProto(document.UpdateTime);
+
+    /// <summary>
+    /// The fields, each as <c>long</c>, <c>double</c>, <c>string</c>, <c>bool</c>, <c>null</c>, <see cref="Timestamp"/>,
+    /// <see cref="Blob"/>, <see cref="GeoPoint"/>, <see cref="DocumentReference"/>, <c>List&lt;object&gt;</c> or
+    /// <c>Dictionary&lt;string, object&gt;</c>; null for a missing document.
+    /// </summary>
+    /// <exception cref="NotSupportedException">A field is of a kind that this client does not know.</exception>
+    public Dictionary<string, object?>? ToDictionary() =>
+        document is null ? null : ValueConverter.ToDictionary(document.Fields, Reference.Database);
+
+    /// <summary>What a write must carry for it to fail if the document is not as it was in this snapshot.</summary>
+    internal Precondition ToGuard() => document is null
+        ? new Precondition { Exists = false }
+        : new Precondition { UpdateTime = document.UpdateTime };
+
+    /// <summary>A write that changes nothing and fails if the document is not as it was in this snapshot.</summary>
+    internal Write ToGuardWrite() => document is null
+        ? new Write { Delete = Reference.Path, CurrentDocument = ToGuard() }
+        : new Write { Update = new Document { Name = Reference.Path }, UpdateMask = new DocumentMask(), CurrentDocument = ToGuard() };
+}

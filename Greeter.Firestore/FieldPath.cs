@@ -1,0 +1,57 @@
+using System.Text;
+
+namespace Greeter.Firestore;
+
+/// <summary>
+/// The path of a field inside a document: names separated by dots, each in backticks unless it is
+/// <c>[A-Za-z_][A-Za-z_0-9]*</c>, with <c>\</c> before a backtick or backslash inside.
+/// Source: Document.fields in https://github.com/googleapis/googleapis/blob/master/google/firestore/v1/document.proto
+/// </summary>
+internal static class FieldPath
+{
+    public static string Append(string? parent, string name)
+    {
+        var segment = IsSimple(name)
+            ? name
+            : $"`{name.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("`", "\\`", StringComparison.Ordinal)}`";
+        return parent is null ? segment : $"{parent}.{segment}";
+    }
+
+    /// <exception cref="FormatException">The path is not written as above.</exception>
+    public static List<string> Parse(string path)
+    {
+        var names = new List<string>();
+        var position = 0;
+        do
+        {
+            names.Add(position < path.Length && path[position] == '`' ? ParseQuoted(path, ref position) : ParseSimple(path, ref position));
+        }
+        while (position < path.Length && path[position++] == '.');
+        return position == path.Length && path[^1] != '.' ? names : throw new FormatException($"'{path}' is no field path.");
+    }
+
+    private static bool IsSimple(string name) =>
+        name.Length > 0 && !char.IsAsciiDigit(name[0]) && name.All(c => char.IsAsciiLetterOrDigit(c) || c == '_');
+
+    private static string ParseSimple(string path, ref int position)
+    {
+        var end = path.IndexOf('.', position);
+        var name = path[position..(end < 0 ? path.Length : end)];
+        position += name.Length;
+        return IsSimple(name) ? name : throw new FormatException($"'{path}' is no field path.");
+    }
+
+    private static string ParseQuoted(string path, ref int position)
+    {
+        var name = new StringBuilder();
+        for (position++; position < path.Length && path[position] != '`'; position++)
+        {
+            if (path[position] == '\\' && position + 1 < path.Length)
+            {
+                position++;
+            }
+            name.Append(path[position]);
+        }
+        return position++ < path.Length ? name.ToString() : throw new FormatException($"'{path}' is no field path.");
+    }
+}

@@ -1,0 +1,121 @@
+using Greeter.Firestore.Grpc;
+using Greeter.Firestore.V1;
+
+namespace Greeter.Firestore;
+
+/// <summary>A Firestore database. It is made by <see cref="FirestoreDbBuilder"/>, safe for threads, and meant to live as long as
+/// the process.</summary>
+public sealed class FirestoreDb : IDisposable
+{
+    private readonly FirestoreClient client;
+    private readonly DocumentGates gates;
+
+    internal FirestoreDb(string projectId, string databaseId, FirestoreClient client, DocumentGates? gates = null)
+    {
+        (ProjectId, DatabaseId, this.client, this.gates) = (projectId, databaseId, client, gates ?? new DocumentGates());
+        ResourceName = $"projects/{projectId}/databases/{databaseId}";
+    }
+
+    /// <summary>The project that contains the database.</summary>
+    public string ProjectId { get; }
+
+    /// <summary>The database's id, <c>(default)</c> for the default one.</summary>
+    public string DatabaseId { get; }
+
+    private string ResourceName { get; }
+
+    private string DocumentsPath => $"{ResourceName}/documents";
+
+    /// <summary>A collection.</summary>
+    /// <param name="path">Ids separated by slashes, an odd number of them: <c>sessions</c>, <c>sessions/{id}/pages</c>.</param>
+    /// <exception cref="ArgumentException">A part is empty, or their number is even.</exception>
+    public CollectionReference Collection(string path) => new(this, ResourcePath.Append(DocumentsPath, path, odd: true));
+
+    /// <summary>A document.</summary>
+    /// <param name="path">Ids separated by slashes, an even number of them: <c>sessions/{id}</c>.</param>
+    /// <exception cref="ArgumentException">A part is empty, or their number is odd.</exception>
+    public DocumentReference Document(string path) => new(this, ResourcePath.Append(DocumentsPath, path, odd: false));
+
+    /// <summary>
+    /// Runs the callback and commits what it wrote, all or nothing. What it read is still true at that moment: where somebody
+    /// else was faster, and where the commit ends with ABORTED or UNAVAILABLE (RESOURCE_EXHAUSTED: once), the callback runs
+    /// again on fresh reads, until the token is cancelled, for 60 seconds at most.
+    /// </summary>
+    /// <param name="callback">Reads first, then writes, and has no effect of its own, because it may run several times. After
+    /// a commit whose answer was lost it runs once more although its writes may be stored.</param>
+    /// <param name="cancellationToken">Cancels the transaction; the callback sees it as
+    /// <see cref="Transaction.CancellationToken"/>.</param>
+    /// <returns>What the callback returned when its writes were stored.</returns>
+    /// <exception cref="RpcException">Firestore refused, or could not be reached.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled; the inner exception is what was being retried, if
+    /// anything was. The writes may be stored.</exception>
+    public async Task<T> RunTransactionAsync<T>(
+        Func<Transaction, Task<T>> callback, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(callback);
+        using var turn = gates.NewTurn();
+        for (var retry = new Retry(cancellationToken); ;)
+        {
+            var transaction = new Transaction(this, turn, cancellationToken);
+            var result = await callback(transaction);
+            var writes = transaction.GuardedWrites();
+            try
+            {
+                await CommitAsync(writes, cancellationToken);
+                return result;
+            }
+            catch (RpcException e) when (IsConflict(e, writes) || retry.AllowsCommitAfter(e))
+            {
+                if (e.StatusCode != StatusCode.Unavailable && transaction.ContendedPath is { } path)
+                {
+                    await turn.TakeAsync(path, cancellationToken);
+                }
+                await retry.PauseAsync(e);
+            }
+        }
+    }
+
+    /// <inheritdoc cref="RunTransactionAsync{T}"/>
+    public Task RunTransactionAsync(Func<Transaction, Task> callback, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(callback);
+        return RunTransactionAsync(
+            async transaction =>
+            {
+                await callback(transaction);
+                return true;
+            },
+            cancellationToken);
+    }
+
+    /// <summary>Closes the connections; done by the app's services when the app ends.</summary>
+    void IDisposable.Dispose() => client.Dispose();
+
+    internal async Task<DocumentSnapshot> GetSnapshotAsync(DocumentReference reference, CancellationToken cancellationToken)
+    {
+        var request = new BatchGetDocumentsRequest { Database = ResourceName, Documents = { reference.Path } };
+        var response = await client.BatchGetDocumentsAsync(request, cancellationToken);
+        return new DocumentSnapshot(reference, response.Found);
+    }
+
+    internal Task CommitAsync(List<Write> writes, CancellationToken cancellationToken) => writes.Count == 0
+        ? Task.CompletedTask
+        : client.CommitAsync(new CommitRequest { Database = ResourceName, Writes = { writes } }, cancellationToken);
+
+    /// <summary>A reference that was stored in a document; it may be to another database, also of another project.</summary>
+    internal DocumentReference DocumentFromResourceName(string name)
+    {
+        if (name.StartsWith(DocumentsPath, StringComparison.Ordinal))
+        {
+            return new DocumentReference(this, name);
+        }
+        return name.Split('/', 5) is ["projects", var projectId, "databases", var databaseId, _]
+            ? new DocumentReference(new FirestoreDb(projectId, databaseId, client, gates), name)
+            : throw new NotSupportedException($"'{name}' is no reference to a document.");
+    }
+
+    /// <summary>Whether a guard failed: on a commit without guards these codes are what they say.</summary>
+    private static bool IsConflict(RpcException e, List<Write> writes) =>
+        e.StatusCode is StatusCode.FailedPrecondition or StatusCode.AlreadyExists or StatusCode.NotFound
+        && writes.Exists(write => write.CurrentDocument is not null);
+}
