@@ -1,0 +1,85 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+
+namespace Greeter.Tests.Infrastructure;
+
+/// <summary>Google's Firestore emulator: the one in FIRESTORE_EMULATOR_HOST, else one that is started on a free port.</summary>
+public sealed class Emulator : IAsyncDisposable
+{
+    private static readonly Lazy<Task<Emulator>> SharedInstance = new(StartAsync);
+
+    private readonly Process? process;
+
+    private Emulator(string host, Process? process) => (Host, this.process) = (host, process);
+
+    /// <summary>Why there is none, and what to install; null if there is one.</summary>
+    public static string? MissingReason { get; } =
+        Environment.GetEnvironmentVariable("FIRESTORE_EMULATOR_HOST") is { Length: > 0 } || Tool.IsOnPath("gcloud") && Tool.IsOnPath("java")
+            ? null
+            : "Google's Firestore emulator is missing: install the gcloud CLI, its cloud-firestore-emulator component, and Java 11 or later.";
+
+    /// <summary>host:port</summary>
+    public string Host { get; }
+
+    public int ProcessId => process?.Id ?? throw new InvalidOperationException("The emulator was not started here.");
+
+    /// <summary>The one that most tests share; each uses a project of its own in it.</summary>
+    public static Task<Emulator> SharedAsync() => SharedInstance.Value;
+
+    /// <summary>One that a test may stop.</summary>
+    public static async Task<Emulator> StartAsync(int port)
+    {
+        var host = $"127.0.0.1:{port}";
+        var start = new ProcessStartInfo("gcloud", ["emulators", "firestore", "start", $"--host-port={host}", "--quiet"])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        var process = Process.Start(start)!;
+        AppDomain.CurrentDomain.ProcessExit += (_, _) => process.Kill(entireProcessTree: true);
+        var isReady = new TaskCompletionSource();
+        var output = new List<string>();
+        void Read(object sender, DataReceivedEventArgs line)
+        {
+            lock (output)
+            {
+                output.Add(line.Data ?? "");
+            }
+            if (line.Data?.Contains("Dev App Server is now running", StringComparison.Ordinal) == true)
+            {
+                isReady.TrySetResult();
+            }
+        }
+        process.OutputDataReceived += Read;
+        process.ErrorDataReceived += Read;
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+        var first = await Task.WhenAny(isReady.Task, process.WaitForExitAsync(), Task.Delay(TimeSpan.FromSeconds(90)));
+        return first == isReady.Task
+            ? new Emulator(host, process)
+            : throw new InvalidOperationException($"The emulator did not start:\n{string.Join('\n', output)}");
+    }
+
+    public static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (process is not null)
+        {
+            process.Kill(entireProcessTree: true);
+            await process.WaitForExitAsync();
+            process.Dispose();
+        }
+    }
+
+    private static Task<Emulator> StartAsync() =>
+        Environment.GetEnvironmentVariable("FIRESTORE_EMULATOR_HOST") is { Length: > 0 } host
+            ? Task.FromResult(new Emulator(host, null))
+            : StartAsync(FreePort());
+}
