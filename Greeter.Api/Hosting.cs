@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
@@ -45,6 +46,7 @@ internal static class Hosting
             firestore.EmulatorDetection = EmulatorDetection.EmulatorOrProduction;
             firestore.ProjectId = builder.Configuration["GOOGLE_CLOUD_PROJECT"];
             firestore.DatabaseId = builder.Configuration["Firestore:DatabaseId"];
+            firestore.Endpoint = builder.Configuration["Firestore:Endpoint"];
         });
         return builder;
     }
@@ -52,6 +54,10 @@ internal static class Hosting
     /// <summary>Puts what every request passes through in front of the app's own routes.</summary>
     public static WebApplication UseHosting(this WebApplication app)
     {
+        if (app.Services.GetService<CloudLoggingFormatter>() is { } formatter)
+        {
+            formatter.ProjectId = app.Services.GetRequiredService<FirestoreDb>().ProjectId;
+        }
         app.UseForwardedHeaders();
         app.Use(SetHeaders);
         app.UseHsts();
@@ -129,57 +135,63 @@ internal static class Hosting
         {
             await next(context);
         }
-        catch (OperationCanceledException e) when (!context.Response.HasStarted)
+        catch (Exception e) when (!context.Response.HasStarted)
         {
-            var timeout = context.Features.Get<IHttpRequestTimeoutFeature>();
-            if (timeout?.RequestTimeoutToken.IsCancellationRequested == true)
+            var isOverBudget = context.Features.Get<IHttpRequestTimeoutFeature>()?.RequestTimeoutToken.IsCancellationRequested == true;
+            var hasVisitorLeft = context.RequestAborted.IsCancellationRequested && !isOverBudget;
+            if (!hasVisitorLeft)
             {
-                await AnswerAsync(context, StatusCodes.Status503ServiceUnavailable, "Firestore took too long", e);
+                await AnswerFailureAsync(context, e, isOverBudget);
             }
-        }
-        catch (RpcException e) when (!context.Response.HasStarted)
-        {
-            var (status, advice) = Diagnose(e.StatusCode);
-            await AnswerAsync(context, status, advice, e);
         }
     }
 
-    private static (int Status, string Advice) Diagnose(StatusCode code) => code switch
+    private static Task AnswerFailureAsync(HttpContext context, Exception e, bool isOverBudget)
     {
-        StatusCode.PermissionDenied => (500, "Firestore refused: enable its API and grant this app's service account roles/datastore.user"),
-        StatusCode.Unauthenticated => (500, "Firestore does not know who this app is: log in with gcloud auth application-default login, or give it a service account"),
-        StatusCode.NotFound => (500, "There is no such Firestore database: create it with gcloud firestore databases create"),
-        StatusCode.FailedPrecondition => (500, "The database is in Datastore mode: create one in Native mode"),
-        StatusCode.InvalidArgument => (500, "Firestore calls the request invalid: check the project and database id"),
-        StatusCode.Unimplemented => (500, "What answers is not Firestore: check FIRESTORE_EMULATOR_HOST"),
-        _ => (503, "Firestore failed"),
-    };
-
-    private static Task AnswerAsync(HttpContext context, int status, string advice, Exception e)
-    {
-        context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("Greeter.Api").LogError(e, "{Advice}", advice);
-        context.Response.Clear();
-        context.Response.StatusCode = status;
+        var (status, advice) = isOverBudget ? (503, "Firestore took too long") : Diagnose(e);
+        var reason = e.InnerException as RpcException ?? e;
+        context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger(nameof(Greeter)).LogError(e, "{Advice}. {Reason}", advice, reason.Message);
         if (status == StatusCodes.Status503ServiceUnavailable)
         {
             context.Response.Headers.RetryAfter = "1";
         }
-        return Results.Content(
-            "<body>The greeting is not to be had right now, please try again.</body>", "text/html", System.Text.Encoding.UTF8, status)
-            .ExecuteAsync(context);
+        var page = status == StatusCodes.Status503ServiceUnavailable
+            ? "<body>Your greeting cannot be looked up right now, please try again in a moment.</body>"
+            : "<body>Your greeting cannot be looked up: the site is not set up right, its log says what to do.</body>";
+        return Results.Content(page, "text/html; charset=utf-8", contentEncoding: null, status).ExecuteAsync(context);
     }
+
+    private static (int Status, string Advice) Diagnose(Exception e) => (e as RpcException)?.StatusCode switch
+    {
+        null => (500, "Greeter failed"),
+        StatusCode.PermissionDenied => (500, "Firestore refuses: enable its API (gcloud services enable firestore.googleapis.com) and "
+            + "grant the app's service account roles/datastore.user"),
+        StatusCode.Unauthenticated => (500, "Firestore does not know the app: give it a service account, or on a laptop run "
+            + "gcloud auth application-default login"),
+        StatusCode.NotFound => (500, "There is no such database: create it (gcloud firestore databases create --location=…), or "
+            + "check GOOGLE_CLOUD_PROJECT and Firestore__DatabaseId"),
+        StatusCode.FailedPrecondition => (500, "The database is not in Native mode: use another one (gcloud firestore databases "
+            + "create --database=… and Firestore__DatabaseId)"),
+        StatusCode.InvalidArgument => (500, "Firestore calls the request invalid: check GOOGLE_CLOUD_PROJECT and Firestore__DatabaseId"),
+        StatusCode.Unimplemented => (500, "What answers is not Firestore: check FIRESTORE_EMULATOR_HOST or Firestore__Endpoint"),
+        _ => (503, "Firestore failed"),
+    };
 
     private static Logger AddLogging(WebApplicationBuilder builder)
     {
-        ITextFormatter formatter = builder.Environment.IsDevelopment()
-            ? new MessageTemplateTextFormatter("[{Timestamp:HH:mm:ss} {Level:u3}] {Message:lj}{NewLine}{Exception}", CultureInfo.InvariantCulture)
-            : new Serilog.Formatting.Json.JsonFormatter(renderMessage: true);
+        ITextFormatter formatter = new MessageTemplateTextFormatter(
+            "[{Timestamp:HH:mm:ss} {Level:u3}] {Message:lj}{NewLine}{Exception}", CultureInfo.InvariantCulture);
+        if (!builder.Environment.IsDevelopment())
+        {
+            formatter = new CloudLoggingFormatter();
+            builder.Services.AddSingleton((CloudLoggingFormatter)formatter);
+            builder.Services.AddSingleton<DistributedContextPropagator, CloudTracePropagator>();
+        }
         var logger = new LoggerConfiguration()
             .MinimumLevel.Override("Microsoft.AspNetCore", LogEventLevel.Warning)
-            .Enrich.FromLogContext()
             // Told in one sentence by ReportFailureToStart.
             .Filter.ByExcluding(e => e.MessageTemplate.Text is "Hosting failed to start" or "Unable to start Kestrel.")
-            .WriteTo.Console(formatter)
+            .WriteTo.Console(new SessionIdRedactor(formatter))
             .CreateLogger();
         builder.Logging.ClearProviders();
         builder.Logging.AddSerilog(logger, dispose: true);

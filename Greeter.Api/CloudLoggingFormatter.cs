@@ -1,0 +1,72 @@
+using System.Buffers;
+using System.Diagnostics;
+using System.Globalization;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using Serilog.Events;
+using Serilog.Formatting;
+using Serilog.Formatting.Display;
+
+namespace Greeter.Api;
+
+/// <summary>One log event as one line of JSON with the fields that Cloud Logging reads:
+/// https://cloud.google.com/logging/docs/structured-logging#structured_logging_special_fields</summary>
+internal sealed class CloudLoggingFormatter : ITextFormatter
+{
+    private static readonly MessageTemplateTextFormatter Message = new("{Message:lj}", CultureInfo.InvariantCulture);
+    private static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    /// <summary>The project that traces belong to, as soon as it is known.</summary>
+    public string? ProjectId { get; set; }
+
+    /// <inheritdoc/>
+    public void Format(LogEvent logEvent, TextWriter output)
+    {
+        var line = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(line, Options))
+        {
+            json.WriteStartObject();
+            json.WriteString("severity", Severity(logEvent.Level));
+            json.WriteString("time", logEvent.Timestamp.UtcDateTime);
+            json.WriteString("message", Render(logEvent));
+            if (logEvent.TraceId is { } traceId && ProjectId is not null)
+            {
+                WriteTrace(json, traceId, logEvent.SpanId);
+            }
+            if (logEvent.Exception is { } exception)
+            {
+                // Error Reporting groups by it.
+                json.WriteString("stack_trace", exception.ToString());
+            }
+            json.WriteEndObject();
+        }
+        output.WriteLine(Encoding.UTF8.GetString(line.WrittenSpan));
+    }
+
+    private void WriteTrace(Utf8JsonWriter json, ActivityTraceId traceId, ActivitySpanId? spanId)
+    {
+        // Of the spans only the caller's is in Cloud Trace; the app exports none.
+        var request = Activity.Current;
+        var span = request is not null && request.ParentSpanId != default ? request.ParentSpanId : spanId;
+        json.WriteString("logging.googleapis.com/trace", $"projects/{ProjectId}/traces/{traceId}");
+        json.WriteString("logging.googleapis.com/spanId", span?.ToString());
+        json.WriteBoolean("logging.googleapis.com/trace_sampled", request?.Recorded == true);
+    }
+
+    private static string Render(LogEvent logEvent)
+    {
+        using var text = new StringWriter(CultureInfo.InvariantCulture);
+        Message.Format(logEvent, text);
+        return text.ToString();
+    }
+
+    private static string Severity(LogEventLevel level) => level switch
+    {
+        LogEventLevel.Verbose or LogEventLevel.Debug => "DEBUG",
+        LogEventLevel.Information => "INFO",
+        LogEventLevel.Warning => "WARNING",
+        LogEventLevel.Error => "ERROR",
+        _ => "CRITICAL",
+    };
+}
