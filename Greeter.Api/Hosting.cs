@@ -39,7 +39,8 @@ internal static class Hosting
             (options.MaxAge, options.IncludeSubDomains) = (TimeSpan.FromSeconds(31536000), true);
             options.ExcludedHosts.Clear();
         });
-        builder.Services.AddRequestTimeouts(options => options.DefaultPolicy = new RequestTimeoutPolicy { Timeout = GetBudget(builder.Configuration) });
+        var budget = new RequestTimeoutPolicy { Timeout = GetBudget(builder.Configuration) };
+        builder.Services.AddRequestTimeouts(options => options.DefaultPolicy = budget);
         builder.Services.AddHealthChecks().AddCheck<Stopping>("stopping");
         builder.Services.AddFirestoreDb(firestore =>
         {

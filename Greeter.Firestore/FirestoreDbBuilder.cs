@@ -34,8 +34,8 @@ public sealed class FirestoreDbBuilder
     /// <summary>Where the documents of the database are, for a person to read.</summary>
     internal string Location { get; private set; } = "";
 
-    /// <summary>Sends the requests instead of a network.</summary>
-    internal HttpMessageHandler? Handler { get; set; }
+    /// <summary>Puts something between the client and its network or embedded store.</summary>
+    internal Func<HttpMessageHandler, HttpMessageHandler> Wrap { get; set; } = handler => handler;
 
     /// <summary>Makes the database. Nothing is called yet but, for Cloud Firestore, what it takes to find credentials.</summary>
     /// <exception cref="InvalidOperationException">There are no credentials or no project id, or
@@ -102,7 +102,7 @@ public sealed class FirestoreDbBuilder
     private FirestoreDb Create(string projectId, HttpMessageHandler handler, Uri address, Authorizer? authorize) => new(
         projectId,
         NullIfEmpty(DatabaseId) ?? "(default)",
-        new FirestoreClient(new GrpcChannel(Handler ?? handler, address, authorize, CallTimeout)));
+        new FirestoreClient(new GrpcChannel(Wrap(handler), address, authorize, CallTimeout)));
 
     private static SocketsHttpHandler CreateSocketsHandler() => new()
     {

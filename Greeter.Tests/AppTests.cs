@@ -1,3 +1,5 @@
+using System.Net;
+using Greeter.Firestore;
 using Greeter.Tests.Infrastructure;
 
 namespace Greeter.Tests;
@@ -5,6 +7,8 @@ namespace Greeter.Tests;
 /// <summary>What a visitor gets, over HTTP, on either store.</summary>
 public class AppTests
 {
+    private static readonly string[] Greetings = ["Hello World", "Hallo Welt", "Ciao Mondo", "Salut le Monde", "Hola mundo"];
+
     [Theory, OnEmbedded, OnEmulator]
     public async Task A_visitor_keeps_one_greeting_and_counts_views(Store store)
     {
@@ -15,8 +19,270 @@ public class AppTests
         var greeting = first.Split('"')[1];
 
         first.Should().Be($"<body>1 views for \"{greeting}\"</body>");
-        greeting.Should().BeOneOf("Hello World", "Hallo Welt", "Ciao Mondo", "Salut le Monde", "Hola mundo");
+        greeting.Should().BeOneOf(Greetings);
         (await visitor.GetStringAsync("/")).Should().Be($"<body>2 views for \"{greeting}\"</body>");
-        (await visitor.GetStringAsync("/")).Should().Be($"<body>3 views for \"{greeting}\"</body>");
+        (await visitor.GetStringAsync("/?any=query")).Should().Be($"<body>3 views for \"{greeting}\"</body>");
     }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Without_a_cookie_each_visit_is_a_new_visitor_and_all_five_greetings_are_given(Store store)
+    {
+        await using var app = await GreeterApp.StartAsync(store);
+
+        var visits = new List<Visit>();
+        for (var i = 0; i < 100; i++)
+        {
+            visits.Add(await app.VisitAsync());
+        }
+
+        visits.Should().OnlyContain(visit => visit.Views == 1);
+        visits.Select(visit => visit.Id).Should().OnlyHaveUniqueItems().And.OnlyContain(id => IsNewId(id!));
+        visits.Select(visit => visit.Greeting).Distinct().Should().BeEquivalentTo(Greetings);
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task The_document_has_greeting_views_and_an_expireAt_that_each_view_pushes_out(Store store)
+    {
+        await using var app = await GreeterApp.StartAsync(store);
+        var first = await app.VisitAsync();
+        var document = app.Session(first.Id!);
+
+        var fields = (await document.GetSnapshotAsync()).ToDictionary()!;
+        fields.Keys.Should().BeEquivalentTo("greeting", "views", "expireAt");
+        fields["greeting"].Should().Be(first.Greeting);
+        fields["views"].Should().Be(1L);
+        ExpiryOf(fields).Should().BeCloseTo(DateTimeOffset.UtcNow.AddDays(31), TimeSpan.FromMinutes(1));
+
+        await document.SetAsync(new Dictionary<string, object> { ["expireAt"] = InAnHour() }, SetOptions.MergeAll);
+        await app.VisitAsync(first.Id);
+        ExpiryOf((await document.GetSnapshotAsync()).ToDictionary()!)
+            .Should().BeCloseTo(DateTimeOffset.UtcNow.AddDays(31), TimeSpan.FromMinutes(1));
+    }
+
+    [Fact]
+    public async Task The_lifetime_is_a_setting_for_the_cookie_and_the_document()
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded, ("Session:Lifetime", "02:00:00"));
+        using var visitor = app.CreateVisitor();
+
+        using var response = await visitor.GetAsync("/");
+
+        response.Headers.GetValues("Set-Cookie").Single().Should().Contain("max-age=7200;");
+        var id = (await Visit.ReadAsync(response)).Id!;
+        ExpiryOf((await app.Session(id).GetSnapshotAsync()).ToDictionary()!)
+            .Should().BeCloseTo(DateTimeOffset.UtcNow.AddHours(2), TimeSpan.FromMinutes(1));
+    }
+
+    [Fact]
+    public async Task The_answer_is_small_HTML_with_a_cookie_and_headers_that_keep_it_private()
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        using var visitor = app.CreateVisitor();
+
+        using var response = await visitor.GetAsync("/");
+
+        response.Content.Headers.ContentType!.ToString().Should().Be("text/html; charset=utf-8");
+        response.Content.Headers.ContentLength.Should().BePositive();
+        response.Headers.GetValues("Set-Cookie").Single().Should()
+            .MatchRegex("^session_id=[0-9a-f]{32}; max-age=2678400; path=/; samesite=lax; httponly$");
+        HeadersShouldKeepPrivate(response);
+        response.Headers.Should().NotContain(header => header.Key == "Server" || header.Key == "Strict-Transport-Security");
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task HEAD_counts_as_a_view_and_has_no_body(Store store)
+    {
+        await using var app = await GreeterApp.StartAsync(store);
+        using var visitor = app.CreateVisitor();
+        var length = (await visitor.GetStringAsync("/")).Length;
+
+        using var request = new HttpRequestMessage(HttpMethod.Head, "/");
+        using var response = await visitor.SendAsync(request);
+
+        response.StatusCode.Should().Be(HttpStatusCode.OK);
+        response.Content.Headers.ContentLength.Should().Be(length);
+        response.Headers.Contains("Set-Cookie").Should().BeTrue();
+        (await response.Content.ReadAsByteArrayAsync()).Should().BeEmpty();
+        (await Visit.ReadAsync(await visitor.GetAsync("/"))).Views.Should().Be(3);
+    }
+
+    [Theory]
+    [InlineData("POST")]
+    [InlineData("PUT")]
+    [InlineData("PATCH")]
+    [InlineData("DELETE")]
+    [InlineData("OPTIONS")]
+    [InlineData("TRACE")]
+    [InlineData("BREW")]
+    public async Task Another_method_is_405_and_makes_no_session(string method)
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await app.WarmUpAsync();
+        using var visitor = app.CreateVisitor();
+
+        using var response = await visitor.SendAsync(new HttpRequestMessage(new HttpMethod(method), "/"));
+
+        response.StatusCode.Should().Be(HttpStatusCode.MethodNotAllowed);
+        response.Content.Headers.Allow.Should().BeEquivalentTo("GET", "HEAD");
+        response.Headers.Contains("Set-Cookie").Should().BeFalse();
+        HeadersShouldKeepPrivate(response);
+        app.Calls.Methods.Should().BeEmpty();
+    }
+
+    [Theory]
+    [InlineData("GET", "/favicon.ico")]
+    [InlineData("GET", "/index.html")]
+    [InlineData("GET", "//")]
+    [InlineData("GET", "/sessions/x")]
+    [InlineData("GET", "/%00")]
+    [InlineData("GET", "/health")]
+    [InlineData("POST", "/health/live")]
+    [InlineData("POST", "/x")]
+    [InlineData("GET", "/_ah/warmup")]
+    public async Task Anything_else_is_404_and_makes_no_session(string method, string path)
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await app.WarmUpAsync();
+
+        var response = await app.SendRawAsync($"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+
+        response.Should().StartWith(path == "/%00" ? "HTTP/1.1 400" : "HTTP/1.1 404").And.NotContain("Set-Cookie");
+        app.Calls.Methods.Should().BeEmpty();
+    }
+
+    [Theory]
+    [InlineData("/.")]
+    [InlineData("/x/..")]
+    [InlineData("/?session_id=1")]
+    [InlineData("http://example.com/")]
+    public async Task A_target_that_normalises_to_the_root_is_the_page(string target)
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+
+        var response = await app.SendRawAsync($"GET {target} HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n");
+
+        response.Should().StartWith("HTTP/1.1 200").And.Contain("<body>1 views for ");
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task A_first_view_is_one_call_and_a_returning_one_is_two(Store store)
+    {
+        await using var app = await GreeterApp.StartAsync(store);
+        await app.WarmUpAsync();
+
+        var first = await app.VisitAsync();
+        app.Calls.Methods.Should().Equal("Commit");
+
+        await app.VisitAsync(first.Id);
+        app.Calls.Methods.Should().Equal("Commit", "BatchGetDocuments", "Commit");
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task A_session_that_main_py_wrote_is_continued(Store store)
+    {
+        await using var app = await GreeterApp.StartAsync(store);
+        const string Id = "0e0d9b1c-7f2a-4c3e-9f64-3a2f1b0c9d8e";
+        await app.Session(Id).SetAsync(new Dictionary<string, object> { ["greeting"] = "Hola Mundo", ["views"] = 41 });
+
+        var visit = await app.VisitAsync(Id);
+
+        visit.Should().BeEquivalentTo(new { Id, Views = 42, Greeting = "Hola Mundo" });
+        (await app.Session(Id).GetSnapshotAsync()).ToDictionary().Should().ContainKey("expireAt");
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task What_somebody_edited_is_served_and_what_they_added_stays(Store store)
+    {
+        await using var app = await GreeterApp.StartAsync(store);
+        var id = (await app.VisitAsync()).Id!;
+        var added = new Dictionary<string, object?>
+        {
+            ["null"] = null,
+            ["bool"] = true,
+            ["integer"] = long.MinValue,
+            ["double"] = double.NaN,
+            ["timestamp"] = Timestamp.FromDateTimeOffset(new DateTimeOffset(1999, 12, 31, 23, 59, 59, TimeSpan.Zero)),
+            ["string"] = "Olá 😀",
+            ["bytes"] = Blob.CopyFrom([0, 255]),
+            ["reference"] = app.Db.Document("other/document"),
+            ["place"] = new GeoPoint(38.7, -9.1),
+            ["array"] = new List<object?> { 1L, "two", null },
+            ["map"] = new Dictionary<string, object?> { ["a.b`\\"] = -0.0 },
+        };
+        await app.Session(id).SetAsync(
+            new Dictionary<string, object?>(added) { ["greeting"] = "Olá <b>\"Mundo\"</b> &", ["views"] = 1000 }, SetOptions.MergeAll);
+
+        var visit = await app.VisitAsync(id);
+
+        visit.Page.Should().Be("<body>1001 views for \"Olá &lt;b&gt;&quot;Mundo&quot;&lt;/b&gt; &amp;\"</body>");
+        var fields = (await app.Session(id).GetSnapshotAsync()).ToDictionary()!;
+        foreach (var (name, value) in added)
+        {
+            fields[name].Should().BeEquivalentTo(value, options => options.RespectingRuntimeTypes().ComparingRecordsByValue(), name);
+        }
+        fields["greeting"].Should().Be("Olá <b>\"Mundo\"</b> &");
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task A_deleted_session_starts_anew_under_another_id(Store store)
+    {
+        await using var app = await GreeterApp.StartAsync(store);
+        var id = (await app.VisitAsync()).Id!;
+        await app.Session(id).DeleteAsync();
+
+        var visit = await app.VisitAsync(id);
+
+        visit.Views.Should().Be(1);
+        visit.Id.Should().NotBe(id);
+        (await app.Session(id).GetSnapshotAsync()).Exists.Should().BeFalse();
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task An_expired_session_is_over_although_its_document_is_still_there(Store store)
+    {
+        await using var app = await GreeterApp.StartAsync(store);
+        var id = (await app.VisitAsync()).Id!;
+        var expired = Timestamp.FromDateTimeOffset(DateTimeOffset.UtcNow.AddSeconds(-1));
+        await app.Session(id).SetAsync(new Dictionary<string, object> { ["expireAt"] = expired }, SetOptions.MergeAll);
+        var before = await app.Session(id).GetSnapshotAsync();
+
+        var visit = await app.VisitAsync(id);
+
+        visit.Views.Should().Be(1);
+        visit.Id.Should().NotBe(id);
+        (await app.Session(id).GetSnapshotAsync()).UpdateTime.Should().Be(before.UpdateTime);
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Concurrent_views_of_one_session_get_each_number_once(Store store)
+    {
+        await using var app = await GreeterApp.StartAsync(store);
+        var id = (await app.VisitAsync()).Id!;
+
+        var views = new System.Collections.Concurrent.ConcurrentBag<long>();
+        await Parallel.ForAsync(0, 400, new ParallelOptions { MaxDegreeOfParallelism = 16 }, async (_, _) =>
+        {
+            var visit = await app.VisitAsync(id);
+            visit.Status.Should().Be(HttpStatusCode.OK);
+            views.Add(visit.Views);
+        });
+
+        views.Order().Should().Equal(Enumerable.Range(2, 400).Select(view => (long)view));
+        (await app.Session(id).GetSnapshotAsync()).ToDictionary()!["views"].Should().Be(401L);
+    }
+
+    internal static void HeadersShouldKeepPrivate(HttpResponseMessage response)
+    {
+        string Header(string name) => string.Join(", ", response.Headers.GetValues(name));
+        Header("Cache-Control").Should().Be("no-store");
+        Header("X-Content-Type-Options").Should().Be("nosniff");
+        Header("Content-Security-Policy").Should().Be("default-src 'none'; frame-ancestors 'none'; base-uri 'none'");
+        Header("Referrer-Policy").Should().Be("no-referrer");
+    }
+
+    private static Timestamp InAnHour() => Timestamp.FromDateTimeOffset(DateTimeOffset.UtcNow.AddHours(1));
+
+    private static DateTimeOffset ExpiryOf(Dictionary<string, object?> fields) => ((Timestamp)fields["expireAt"]!).ToDateTimeOffset();
+
+    private static bool IsNewId(string id) => id.Length == 32 && id.All(c => char.IsAsciiDigit(c) || c is >= 'a' and <= 'f');
 }

@@ -1,6 +1,10 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
 using Greeter.Firestore;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
@@ -24,10 +28,17 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
     /// <summary>The app's own database.</summary>
     public FirestoreDb Db => Services.GetRequiredService<FirestoreDb>();
 
+    /// <summary>Its calls to Firestore.</summary>
+    public FirestoreCalls Calls { get; } = new();
+
     /// <summary>What it logged of Information and above.</summary>
     public CapturingLoggerProvider Log { get; } = new();
 
-    public static async Task<GreeterApp> StartAsync(Store store, params (string Key, string Value)[] more)
+    public static Task<GreeterApp> StartAsync(Store store, params (string Key, string Value)[] more) =>
+        StartAsync(store, _ => { }, more);
+
+    public static async Task<GreeterApp> StartAsync(
+        Store store, Action<FirestoreCalls> setUpCalls, params (string Key, string Value)[] more)
     {
         var settings = new Dictionary<string, string>
         {
@@ -40,13 +51,51 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
             settings[key] = value;
         }
         var app = new GreeterApp(settings);
+        setUpCalls(app.Calls);
         app.StartServer();
         return app;
     }
 
+    /// <summary>The session that a visit with this cookie, or with none, got.</summary>
+    public async Task<Visit> VisitAsync(string? cookie = null, HttpMethod? method = null)
+    {
+        using var visitor = CreateVisitor(cookies: false);
+        using var request = new HttpRequestMessage(method ?? HttpMethod.Get, "/");
+        if (cookie is not null)
+        {
+            request.Headers.TryAddWithoutValidation("Cookie", $"session_id={cookie}");
+        }
+        using var response = await visitor.SendAsync(request);
+        return await Visit.ReadAsync(response);
+    }
+
+    /// <summary>A session's document.</summary>
+    public DocumentReference Session(string id) => Db.Collection("sessions").Document(id);
+
     /// <summary>A visitor: a browser's cookie jar, or none.</summary>
     public HttpClient CreateVisitor(bool cookies = true) =>
         new(new SocketsHttpHandler { UseCookies = cookies, AllowAutoRedirect = false }) { BaseAddress = Address };
+
+    /// <summary>Waits until the warm-up is over, and forgets its call.</summary>
+    public async Task WarmUpAsync()
+    {
+        using var probe = CreateVisitor();
+        while ((await probe.GetAsync("/health/ready")).StatusCode != HttpStatusCode.OK)
+        {
+            await Task.Delay(20);
+        }
+        Calls.Clear();
+    }
+
+    /// <summary>Sends bytes as they are, and reads what comes back until the app closes or the answer is complete.</summary>
+    public async Task<string> SendRawAsync(string request)
+    {
+        using var socket = new TcpClient();
+        await socket.ConnectAsync(Address.Host, Address.Port);
+        await socket.GetStream().WriteAsync(Encoding.Latin1.GetBytes(request));
+        using var reader = new StreamReader(socket.GetStream(), Encoding.UTF8);
+        return await reader.ReadToEndAsync().WaitAsync(TimeSpan.FromSeconds(30));
+    }
 
     protected override void ConfigureWebHost(IWebHostBuilder builder)
     {
@@ -56,6 +105,16 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
         {
             builder.UseSetting(key, value);
         }
+        builder.ConfigureTestServices(services => services.AddSingleton(provider =>
+        {
+            var firestore = provider.GetRequiredService<FirestoreDbBuilder>();
+            firestore.Wrap = handler =>
+            {
+                Calls.InnerHandler = handler;
+                return Calls;
+            };
+            return firestore.Build(provider);
+        }));
         builder.ConfigureLogging(logging => logging.AddProvider(Log));
     }
 

@@ -35,10 +35,17 @@ public sealed class GreeterProcess : IAsyncDisposable
     public Uri Address { get; private init; } = new("http://127.0.0.1");
 
     /// <summary>Starts it on a free port and waits until it listens.</summary>
-    public static async Task<GreeterProcess> StartAsync(params (string Key, string Value)[] environment)
+    public static Task<GreeterProcess> StartAsync(params (string Key, string Value)[] environment)
     {
         var port = Emulator.FreePort().ToString(CultureInfo.InvariantCulture);
-        var app = new GreeterProcess(CreateStart([("PORT", port), .. environment])) { Address = new($"http://127.0.0.1:{port}") };
+        return StartAsync([], new($"http://127.0.0.1:{port}"), [("PORT", port), .. environment]);
+    }
+
+    /// <summary>Starts it as the test says, to listen where the test expects, and waits until it does.</summary>
+    public static async Task<GreeterProcess> StartAsync(
+        string[] arguments, Uri address, params (string Key, string Value)[] environment)
+    {
+        var app = new GreeterProcess(CreateStart(environment, arguments)) { Address = address };
         var first = await Task.WhenAny(app.listening.Task, app.process.WaitForExitAsync(), Task.Delay(TimeSpan.FromSeconds(60)));
         return first == app.listening.Task ? app : throw new InvalidOperationException($"The app did not start:\n{app.Text}");
     }

@@ -1,0 +1,171 @@
+using System.Net;
+using Greeter.Firestore;
+using Greeter.Tests.Infrastructure;
+using Microsoft.Extensions.Logging;
+
+namespace Greeter.Tests;
+
+/// <summary>What a visitor gets who sends what no browser of theirs was given, or whose document is no session.</summary>
+public class BadInputTests
+{
+    public static TheoryData<string> BadCookies => new()
+    {
+        "",
+        "x",
+        "0123456789abcdef0123456789abcde",
+        "0123456789abcdef0123456789abcdef0",
+        "0123456789ABCDEF0123456789ABCDEF",
+        "0123456789abcdef0123456789abcdeg",
+        "0E0D9B1C-7F2A-4C3E-9F64-3A2F1B0C9D8E",
+        "{0e0d9b1c-7f2a-4c3e-9f64-3a2f1b0c9d8e}",
+        "(0e0d9b1c-7f2a-4c3e-9f64-3a2f1b0c9d8e)",
+        "0e0d9b1c7-f2a-4c3e-9f64-3a2f1b0c9d8e",
+        "0123456789abcdef/123456789abcdef0",
+        "a/b",
+        "..",
+        ".",
+        "__x__",
+        "%2e%2e",
+        "0123456789abcdef0123456789abcdef%0a",
+        "%20123456789abcdef0123456789abcdef",
+        "\"0123456789abcdef0123456789abcdef",
+        "%F0%9F%98%80",
+        "%00",
+        new('a', 8192),
+    };
+
+    [Theory]
+    [MemberData(nameof(BadCookies))]
+    public async Task A_cookie_that_is_no_id_is_as_good_as_none(string cookie)
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await app.WarmUpAsync();
+
+        var response = await app.SendRawAsync(
+            $"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nCookie: session_id={cookie}\r\n\r\n");
+
+        response.Should().StartWith("HTTP/1.1 200").And.Contain("<body>1 views for ").And.MatchRegex("session_id=[0-9a-f]{32};");
+        app.Calls.Methods.Should().Equal("Commit");
+    }
+
+    [Theory]
+    [InlineData("0123456789abcdef\00123456789abcdef", 400)]
+    [InlineData("0123456789abcdef\r0123456789abcdef", 400)]
+    [InlineData("0123456789abcdef\u00e9123456789abcdef", 400)]
+    [InlineData("40000", 431)]
+    public async Task Bytes_that_Kestrel_refuses_get_its_answer_and_no_session(string cookie, int status)
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await app.WarmUpAsync();
+
+        var value = status == 431 ? new string('a', 40000) : cookie;
+        var response = await app.SendRawAsync(
+            $"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nCookie: session_id={value}\r\n\r\n");
+
+        response.Should().StartWith($"HTTP/1.1 {status}").And.NotContain("Set-Cookie");
+        app.Calls.Methods.Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task Of_several_cookies_the_one_that_ASP_NET_Core_returns_counts()
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        var (first, second) = ((await app.VisitAsync()).Id, (await app.VisitAsync()).Id);
+
+        var response = await app.SendRawAsync(
+            $"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nCookie: session_id={first}; session_id={second}\r\n\r\n");
+
+        response.Should().Contain("<body>2 views for ").And.Contain($"session_id={second};");
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task A_well_formed_id_that_nobody_issued_is_not_adopted(Store store)
+    {
+        await using var app = await GreeterApp.StartAsync(store);
+        const string Id = "0123456789abcdef0123456789abcdef";
+
+        var visit = await app.VisitAsync(Id);
+
+        visit.Views.Should().Be(1);
+        visit.Id.Should().NotBe(Id);
+        (await app.Session(Id).GetSnapshotAsync()).Exists.Should().BeFalse();
+        app.Log.Texts(LogLevel.Warning).Should().BeEmpty();
+    }
+
+    public static IEnumerable<object?[]> OddDocuments =>
+    [
+        ["no views", new Dictionary<string, object?> { ["greeting"] = "Hallo Welt" }],
+        ["no greeting", new Dictionary<string, object?> { ["views"] = 1 }],
+        ["nothing", new Dictionary<string, object?>()],
+        ["negative views", new Dictionary<string, object?> { ["greeting"] = "Hallo Welt", ["views"] = -1 }],
+        ["the most views", new Dictionary<string, object?> { ["greeting"] = "Hallo Welt", ["views"] = long.MaxValue }],
+        ["views of double", new Dictionary<string, object?> { ["greeting"] = "Hallo Welt", ["views"] = 2.7 }],
+        ["views of string", new Dictionary<string, object?> { ["greeting"] = "Hallo Welt", ["views"] = "2" }],
+        ["views of null", new Dictionary<string, object?> { ["greeting"] = "Hallo Welt", ["views"] = null }],
+        ["greeting of integer", new Dictionary<string, object?> { ["greeting"] = 5, ["views"] = 2 }],
+        ["greeting of null", new Dictionary<string, object?> { ["greeting"] = null, ["views"] = 2 }],
+        ["greeting of array", new Dictionary<string, object?> { ["greeting"] = new List<object> { "Hallo Welt" }, ["views"] = 2 }],
+    ];
+
+    [Theory]
+    [MemberData(nameof(OddDocuments))]
+    public async Task A_document_that_is_no_session_is_left_alone_with_one_warning(string what, Dictionary<string, object?> fields)
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        const string Id = "0123456789abcdef0123456789abcdef";
+        await app.Session(Id).SetAsync(fields);
+        var before = await app.Session(Id).GetSnapshotAsync();
+
+        var visit = await app.VisitAsync(Id);
+
+        visit.Views.Should().Be(1, what);
+        visit.Id.Should().NotBe(Id);
+        var after = await app.Session(Id).GetSnapshotAsync();
+        after.UpdateTime.Should().Be(before.UpdateTime);
+        after.ToDictionary().Should().BeEquivalentTo(before.ToDictionary());
+        app.Log.Texts(LogLevel.Warning).Should().ContainSingle().Which.Should().Contain("is no session");
+    }
+
+    [Theory]
+    [InlineData("tomorrow")]
+    [InlineData(0L)]
+    [InlineData(null)]
+    public async Task An_expireAt_that_is_no_timestamp_counts_as_absent_and_is_replaced(object? expireAt)
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        var id = (await app.VisitAsync()).Id!;
+        await app.Session(id).SetAsync(new Dictionary<string, object?> { ["expireAt"] = expireAt }, SetOptions.MergeAll);
+
+        var visit = await app.VisitAsync(id);
+
+        visit.Should().BeEquivalentTo(new { Views = 2, Id = id });
+        (await app.Session(id).GetSnapshotAsync()).ToDictionary()!["expireAt"].Should().BeOfType<Timestamp>();
+        app.Log.Texts(LogLevel.Warning).Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task A_visitor_who_goes_away_cancels_the_work_and_is_no_error()
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await app.WarmUpAsync();
+        var (hasArrived, wasCancelled) = (new TaskCompletionSource(), new TaskCompletionSource());
+        app.Calls.Before = async (_, cancellationToken) =>
+        {
+            hasArrived.SetResult();
+            using var registration = cancellationToken.Register(wasCancelled.SetResult);
+            await Task.Delay(Timeout.Infinite, cancellationToken);
+            return null;
+        };
+        using var visitor = app.CreateVisitor();
+        using var patience = new CancellationTokenSource();
+
+        var visit = visitor.GetAsync("/", patience.Token);
+        await hasArrived.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        await patience.CancelAsync();
+
+        await visit.Invoking(task => task).Should().ThrowAsync<OperationCanceledException>();
+        await wasCancelled.Task.WaitAsync(TimeSpan.FromSeconds(3), TimeProvider.System);
+        await app.DisposeAsync();
+        app.Log.Texts(LogLevel.Warning).Concat(app.Log.Texts(LogLevel.Error)).Should().BeEmpty();
+    }
+}

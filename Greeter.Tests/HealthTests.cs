@@ -1,0 +1,72 @@
+using System.Net;
+using Greeter.Tests.Infrastructure;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Greeter.Tests;
+
+/// <summary>What a platform's probes see.</summary>
+public class HealthTests
+{
+    [Fact]
+    public async Task Probes_get_200_and_make_no_session_and_no_call()
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await app.WarmUpAsync();
+        using var probe = app.CreateVisitor();
+
+        foreach (var path in new[] { "/health/live", "/health/ready" })
+        {
+            using var response = await probe.GetAsync(path);
+            response.StatusCode.Should().Be(HttpStatusCode.OK);
+            response.Headers.Contains("Set-Cookie").Should().BeFalse();
+        }
+        app.Calls.Methods.Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task It_is_ready_when_the_warm_up_read_has_ended_and_not_before()
+    {
+        var latch = new TaskCompletionSource<HttpResponseMessage?>();
+        await using var app = await GreeterApp.StartAsync(Store.Embedded, calls => calls.Before = (_, _) => latch.Task);
+        using var probe = app.CreateVisitor();
+
+        (await probe.GetAsync("/health/ready")).StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
+        (await probe.GetAsync("/health/live")).StatusCode.Should().Be(HttpStatusCode.OK);
+
+        latch.SetResult(null);
+        await app.WarmUpAsync();
+        app.Log.Texts(LogLevel.Warning).Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task It_is_ready_after_2_seconds_even_if_Firestore_does_not_answer_and_says_so_once()
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded, calls => calls.Before = async (_, cancellationToken) =>
+        {
+            await Task.Delay(Timeout.Infinite, cancellationToken);
+            return null;
+        });
+        using var probe = app.CreateVisitor();
+
+        (await probe.GetAsync("/health/ready")).StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
+        await app.WarmUpAsync();
+        app.Log.Texts(LogLevel.Warning).Should().ContainSingle().Which.Should().Contain("first read of Firestore");
+    }
+
+    [Fact]
+    public async Task It_is_not_ready_once_it_is_stopping()
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await app.WarmUpAsync();
+        using var probe = app.CreateVisitor();
+        HttpStatusCode? whileStopping = null;
+        var lifetime = app.Services.GetRequiredService<IHostApplicationLifetime>();
+        lifetime.ApplicationStopping.Register(() => whileStopping = probe.GetAsync("/health/ready").GetAwaiter().GetResult().StatusCode);
+
+        lifetime.StopApplication();
+
+        whileStopping.Should().Be(HttpStatusCode.ServiceUnavailable);
+    }
+}

@@ -1,0 +1,25 @@
+using System.Globalization;
+using System.Net;
+using System.Text.RegularExpressions;
+
+namespace Greeter.Tests.Infrastructure;
+
+/// <summary>What one visit got.</summary>
+public sealed partial record Visit(HttpStatusCode Status, long Views, string Greeting, string? Id, string Page)
+{
+    public static async Task<Visit> ReadAsync(HttpResponseMessage response)
+    {
+        var page = await response.Content.ReadAsStringAsync();
+        var body = Body().Match(page);
+        var cookie = response.Headers.TryGetValues("Set-Cookie", out var cookies) ? cookies.Single() : null;
+        return new Visit(
+            response.StatusCode,
+            body.Success ? long.Parse(body.Groups[1].Value, CultureInfo.InvariantCulture) : 0,
+            body.Groups[2].Value,
+            cookie?.Split(';')[0]["session_id=".Length..],
+            page);
+    }
+
+    [GeneratedRegex("^<body>([0-9]+) views for \"(.*)\"</body>$", RegexOptions.Singleline)]
+    private static partial Regex Body();
+}

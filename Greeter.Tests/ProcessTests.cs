@@ -1,0 +1,178 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using System.Net;
+using System.Net.Http.Json;
+using System.Net.Sockets;
+using System.Text.Json;
+using Greeter.Tests.Infrastructure;
+
+namespace Greeter.Tests;
+
+/// <summary>The app as somebody starts it: alone, twice, and wrongly.</summary>
+public class ProcessTests
+{
+    [Fact]
+    public async Task In_Development_sessions_survive_kill_9_and_one_line_says_where_they_are()
+    {
+        using var folder = new TemporaryFolder();
+        string id;
+        await using (var app = await StartEmbeddedAsync(folder))
+        {
+            app.Output.Where(line => line.Contains("Sessions are in", StringComparison.Ordinal))
+                .Should().ContainSingle().Which.Should().Contain(folder.Path);
+            id = (await VisitAsync(app, null)).Id!;
+            (await VisitAsync(app, id)).Views.Should().Be(2);
+            await app.KillAsync();
+        }
+
+        await using var again = await StartEmbeddedAsync(folder);
+
+        (await VisitAsync(again, id)).Views.Should().Be(3);
+    }
+
+    [Fact]
+    public async Task A_second_process_on_the_same_folder_is_told_what_to_set()
+    {
+        using var folder = new TemporaryFolder();
+        await using var app = await StartEmbeddedAsync(folder);
+
+        var (exitCode, output) = await GreeterProcess.RunAsync([], [("PORT", "0"), .. Embedded(folder)]);
+
+        exitCode.Should().Be(1);
+        output.Should().Contain("is in use by another process").And.Contain("Firestore__EmbeddedFolder")
+            .And.Contain("FIRESTORE_EMULATOR_HOST").And.NotContain("   at ");
+    }
+
+    [EmulatorFact]
+    public async Task Two_processes_on_one_emulator_share_their_sessions()
+    {
+        await using var one = await StartOnEmulatorAsync();
+        await using var other = await StartOnEmulatorAsync();
+
+        var first = await VisitAsync(one, null);
+        var later = new[] { await VisitAsync(other, first.Id), await VisitAsync(one, first.Id), await VisitAsync(other, first.Id) };
+
+        later.Select(visit => visit.Views).Should().Equal(2, 3, 4);
+        later.Should().OnlyContain(visit => visit.Greeting == first.Greeting && visit.Id == first.Id);
+        one.Text.Should().Contain($"Sessions are in the Firestore emulator at {(await Emulator.SharedAsync()).Host}");
+        using var http = new HttpClient();
+        var document = await http.GetFromJsonAsync<JsonElement>(
+            $"http://{(await Emulator.SharedAsync()).Host}/v1/projects/google-cloud-firestore-emulator/databases/(default)/documents/sessions/{first.Id}");
+        document.GetProperty("fields").EnumerateObject().Select(field => field.Name)
+            .Should().BeEquivalentTo("greeting", "views", "expireAt");
+    }
+
+    [EmulatorFact]
+    public async Task Two_processes_on_one_emulator_give_2000_concurrent_views_of_one_session_each_number_once()
+    {
+        await using var one = await StartOnEmulatorAsync();
+        await using var other = await StartOnEmulatorAsync();
+
+        await ViewsShouldBeGaplessAsync([one, other]);
+    }
+
+    [Fact]
+    public async Task One_process_on_the_embedded_store_gives_2000_concurrent_views_of_one_session_each_number_once()
+    {
+        using var folder = new TemporaryFolder();
+        await using var app = await StartEmbeddedAsync(folder);
+
+        await ViewsShouldBeGaplessAsync([app]);
+    }
+
+    [Theory]
+    [InlineData("PORT", "eighty", "PORT is 'eighty'")]
+    [InlineData("PORT", "70000", "PORT is '70000'")]
+    [InlineData("Session__Lifetime", "a month", "Session:Lifetime is 'a month'")]
+    [InlineData("Session__Lifetime", "-1", "Session:Lifetime is '-1'")]
+    [InlineData("Session__Lifetime", "500", "Session:Lifetime is '500'")]
+    [InlineData("Request__Budget", "0", "Request:Budget is '0'")]
+    [InlineData("FIRESTORE_EMULATOR_HOST", "http://localhost:8080", "set it to the emulator's host:port")]
+    [InlineData("FIRESTORE_EMULATOR_HOST", "localhost", "set it to the emulator's host:port")]
+    [InlineData("Firestore__EmbeddedFolder", "/dev/null/x", "Firestore__EmbeddedFolder")]
+    public async Task A_wrong_setting_ends_in_a_sentence_that_names_it(string name, string value, string sentence)
+    {
+        using var folder = new TemporaryFolder();
+
+        var (exitCode, output) = await GreeterProcess.RunAsync([], [("PORT", "0"), .. Embedded(folder), (name, value)]);
+
+        exitCode.Should().Be(1);
+        output.Should().Contain(sentence).And.NotContain("   at ").And.NotContain("Unhandled");
+        output.Split('\n').Should().ContainSingle();
+    }
+
+    [Fact]
+    public async Task A_port_in_use_ends_in_a_sentence()
+    {
+        using var folder = new TemporaryFolder();
+        using var listener = new TcpListener(IPAddress.Any, 0);
+        listener.Start();
+        var port = ((IPEndPoint)listener.LocalEndpoint).Port.ToString(CultureInfo.InvariantCulture);
+
+        var (exitCode, output) = await GreeterProcess.RunAsync([], [.. Embedded(folder), ("PORT", port)]);
+
+        exitCode.Should().Be(1);
+        output.Should().Contain(port).And.Contain("address already in use").And.Contain("set PORT").And.NotContain("   at ");
+    }
+
+    [Theory]
+    [InlineData("--urls", "PORT", "ASPNETCORE_URLS")]
+    [InlineData(null, "PORT", "ASPNETCORE_URLS")]
+    [InlineData(null, null, "ASPNETCORE_URLS")]
+    public async Task It_listens_where_the_first_of_urls_PORT_and_ASPNETCORE_URLS_says(params string?[] given)
+    {
+        using var folder = new TemporaryFolder();
+        var ports = given.Select(_ => Emulator.FreePort()).ToArray();
+        var expected = ports[Array.FindIndex(given, setting => setting is not null)];
+        var environment = Embedded(folder).ToList();
+        if (given[1] is not null)
+        {
+            environment.Add(("PORT", $"{ports[1]}"));
+        }
+        environment.Add(("ASPNETCORE_URLS", $"http://127.0.0.1:{ports[2]}"));
+
+        await using var app = await GreeterProcess.StartAsync(
+            given[0] is null ? [] : ["--urls", $"http://127.0.0.1:{ports[0]}"], new($"http://127.0.0.1:{expected}"), [.. environment]);
+
+        (await VisitAsync(app, null)).Views.Should().Be(1);
+    }
+
+    private static (string, string)[] Embedded(TemporaryFolder folder) =>
+        [("DOTNET_ENVIRONMENT", "Development"), ("Firestore__EmbeddedFolder", folder.Path)];
+
+    private static Task<GreeterProcess> StartEmbeddedAsync(TemporaryFolder folder) => GreeterProcess.StartAsync(Embedded(folder));
+
+    private static async Task<GreeterProcess> StartOnEmulatorAsync() =>
+        await GreeterProcess.StartAsync(("FIRESTORE_EMULATOR_HOST", (await Emulator.SharedAsync()).Host));
+
+    private static async Task<Visit> VisitAsync(GreeterProcess app, string? id)
+    {
+        using var visitor = new HttpClient(new SocketsHttpHandler { UseCookies = false });
+        return await VisitAsync(visitor, app, id);
+    }
+
+    private static async Task<Visit> VisitAsync(HttpClient visitor, GreeterProcess app, string? id)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, app.Address);
+        request.Headers.Add("Cookie", $"session_id={id}");
+        using var response = await visitor.SendAsync(request);
+        return await Visit.ReadAsync(response);
+    }
+
+    private static async Task ViewsShouldBeGaplessAsync(GreeterProcess[] apps)
+    {
+        var id = (await VisitAsync(apps[0], null)).Id;
+        using var visitor = new HttpClient(new SocketsHttpHandler { UseCookies = false });
+        var views = new ConcurrentBag<long>();
+
+        await Parallel.ForAsync(0, 2000, new ParallelOptions { MaxDegreeOfParallelism = 16 }, async (i, _) =>
+        {
+            var visit = await VisitAsync(visitor, apps[i % apps.Length], id);
+            visit.Status.Should().Be(HttpStatusCode.OK);
+            views.Add(visit.Views);
+        });
+
+        views.Order().Should().Equal(Enumerable.Range(2, 2000).Select(view => (long)view));
+        (await VisitAsync(apps[0], id)).Views.Should().Be(2002);
+    }
+}
