@@ -1,7 +1,7 @@
 using System.Net;
 using Greeter.Tests.Infrastructure;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Greeter.Tests;
