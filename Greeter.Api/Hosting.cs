@@ -24,6 +24,9 @@ internal static class Hosting
     {
         ReportFailureToStart(AddLogging(builder));
         Listen(builder);
+        var drain = new ConnectionDrain();
+        builder.WebHost.UseSockets(sockets => sockets.CreateBoundListenSocket = drain.Bind);
+        builder.Services.AddSingleton<IHostedService>(drain);
         // Cloud Run kills 10 s after SIGTERM.
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(9));
         builder.Services.Configure<ForwardedHeadersOptions>(options =>
@@ -77,6 +80,20 @@ internal static class Hosting
     /// sessions; at most 400 days, longer than which browsers keep no cookie.</summary>
     public static TimeSpan GetSessionLifetime(this WebApplication app) =>
         GetDuration(app.Configuration, "Session:Lifetime", TimeSpan.FromDays(31), TimeSpan.FromSeconds(1), TimeSpan.FromDays(400));
+
+    /// <summary>Waits for the work, but only a moment longer when the token is cancelled: long enough for it to tell what it was
+    /// trying in vain, which the log needs; no longer, because Google's own client reads on without its token.</summary>
+    public static async Task<T> OrCancelledAsync<T>(this Task<T> work, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await work.WaitAsync(cancellationToken);
+        }
+        catch (OperationCanceledException) when (!work.IsCompleted)
+        {
+            return await work.WaitAsync(TimeSpan.FromMilliseconds(100), CancellationToken.None);
+        }
+    }
 
     private static TimeSpan GetBudget(IConfiguration configuration) =>
         GetDuration(configuration, "Request:Budget", TimeSpan.FromSeconds(5), TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(1));
@@ -149,7 +166,7 @@ internal static class Hosting
 
     private static Task AnswerFailureAsync(HttpContext context, Exception e, bool isOverBudget)
     {
-        var (status, advice) = isOverBudget ? (503, "Firestore took too long") : Diagnose(e);
+        var (status, advice) = isOverBudget ? (503, "Firestore took longer than the budget") : Diagnose(e);
         var reason = e.InnerException as RpcException ?? e;
         context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger(nameof(Greeter)).LogError(e, "{Advice}. {Reason}", advice, reason.Message);
         if (status == StatusCodes.Status503ServiceUnavailable)

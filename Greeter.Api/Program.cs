@@ -52,7 +52,7 @@ async Task HomeAsync(HttpContext context)
     var (request, cancellationToken) = (context.Request, context.RequestAborted);
     var sessionId = Session.ParseId(request.Cookies["session_id"]);
     var session = await db.RunTransactionAsync(t => GetSessionDataAsync(t, sessionId), cancellationToken: cancellationToken)
-        .WaitAsync(cancellationToken);   // Google's own client may read on
+        .OrCancelledAsync(cancellationToken);
 
     var options = new CookieOptions { HttpOnly = true, SameSite = SameSiteMode.Lax, Secure = request.IsHttps, MaxAge = lifetime };
     context.Response.Cookies.Append("session_id", session.Id, options);

@@ -22,7 +22,10 @@ public sealed class Emulator : IAsyncDisposable
     /// <summary>host:port</summary>
     public string Host { get; }
 
-    public int ProcessId => process?.Id ?? throw new InvalidOperationException("The emulator was not started here.");
+    /// <summary>Stops it in the middle of whatever it does, as a machine that is out of memory would.</summary>
+    public void Freeze() => Signal("STOP");
+
+    public void Thaw() => Signal("CONT");
 
     /// <summary>The one that most tests share; each uses a project of its own in it.</summary>
     public static Task<Emulator> SharedAsync() => SharedInstance.Value;
@@ -76,6 +79,13 @@ public sealed class Emulator : IAsyncDisposable
             await process.WaitForExitAsync();
             process.Dispose();
         }
+    }
+
+    // To each process of the tree: the emulator is a child of gcloud's.
+    private void Signal(string name)
+    {
+        using var kill = Process.Start("bash", ["-c", $"tree() {{ echo $1; for child in $(pgrep -P $1); do tree $child; done; }}; kill -{name} $(tree {process!.Id})"]);
+        kill.WaitForExit();
     }
 
     private static Task<Emulator> StartAsync() =>

@@ -1,0 +1,54 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Security.Cryptography.X509Certificates;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Logging;
+
+namespace Greeter.Tests.Infrastructure;
+
+/// <summary>A server on this machine in the place of one of Google's; it keeps what it was sent.</summary>
+public sealed class StandIn : IAsyncDisposable
+{
+    private readonly WebApplication app;
+
+    private StandIn(WebApplication app) => this.app = app;
+
+    /// <summary>host:port</summary>
+    public string Authority => new Uri(app.Urls.Single()).Authority;
+
+    /// <summary>The requests so far: path, and headers.</summary>
+    public ConcurrentQueue<(string Path, Dictionary<string, string> Headers)> Requests { get; } = [];
+
+    /// <summary>Starts one that speaks HTTP/2 without TLS, as Firestore's emulator does.</summary>
+    public static Task<StandIn> StartAsync(Func<HttpContext, StandIn, Task> answer) => StartAsync(answer, HttpProtocols.Http2, null);
+
+    /// <summary>Starts one that speaks HTTP/1.1, or HTTP/2 over TLS with a certificate.</summary>
+    public static async Task<StandIn> StartAsync(
+        Func<HttpContext, StandIn, Task> answer, HttpProtocols protocols, X509Certificate2? certificate)
+    {
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Logging.ClearProviders();
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen =>
+        {
+            listen.Protocols = protocols;
+            if (certificate is not null)
+            {
+                listen.UseHttps(certificate);
+            }
+        }));
+        var app = builder.Build();
+        var standIn = new StandIn(app);
+        app.Run(context =>
+        {
+            standIn.Requests.Enqueue((context.Request.Path, context.Request.Headers.ToDictionary(h => h.Key.ToLowerInvariant(), h => h.Value.ToString())));
+            return answer(context, standIn);
+        });
+        await app.StartAsync();
+        return standIn;
+    }
+
+    public ValueTask DisposeAsync() => app.DisposeAsync();
+}

@@ -1,0 +1,95 @@
+using System.Net;
+using Greeter.Tests.Infrastructure;
+
+namespace Greeter.Tests;
+
+/// <summary>What differs behind a proxy that ends TLS, as the platforms have it.</summary>
+public class ProxyTests
+{
+    [Fact]
+    public async Task Over_HTTPS_the_cookie_is_Secure_and_every_answer_asks_for_HTTPS_from_now_on()
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+
+        foreach (var (method, path) in new[] { ("GET", "/"), ("HEAD", "/"), ("POST", "/"), ("GET", "/x"), ("GET", "/health/live") })
+        {
+            using var response = await SendAsync(app, method, path, "https");
+
+            response.Headers.GetValues("Strict-Transport-Security").Should().Equal("max-age=31536000; includeSubDomains");
+            AppTests.HeadersShouldKeepPrivate(response);
+            if (response.StatusCode == HttpStatusCode.OK && path == "/")
+            {
+                response.Headers.GetValues("Set-Cookie").Single().Should().Contain("; secure;");
+            }
+        }
+    }
+
+    [Fact]
+    public async Task A_failure_over_HTTPS_has_the_same_headers()
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await app.WarmUpAsync();
+        app.Calls.Before = (_, _) => Task.FromResult<HttpResponseMessage?>(GrpcAnswer.Failure(13, "down"));
+
+        using var response = await SendAsync(app, "GET", "/", "https");
+
+        response.StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
+        response.Headers.GetValues("Strict-Transport-Security").Should().Equal("max-age=31536000; includeSubDomains");
+    }
+
+    [Theory]
+    [InlineData("/", "https://greeter.example.com/")]
+    [InlineData("/?a=b%20c", "https://greeter.example.com/?a=b%20c")]
+    [InlineData("/x/y", "https://greeter.example.com/x/y")]
+    public async Task Plain_HTTP_at_the_proxy_is_redirected_to_the_same_address(string path, string location)
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await app.WarmUpAsync();
+
+        using var response = await SendAsync(app, "GET", path, "http");
+
+        response.StatusCode.Should().Be(HttpStatusCode.PermanentRedirect);
+        response.Headers.Location!.OriginalString.Should().Be(location);
+        response.Headers.Contains("Set-Cookie").Should().BeFalse();
+        response.Headers.Contains("Strict-Transport-Security").Should().BeFalse("RFC 6797 forbids it over HTTP");
+        AppTests.HeadersShouldKeepPrivate(response);
+        app.Calls.Methods.Should().BeEmpty();
+    }
+
+    [Theory]
+    [InlineData("/health/live")]
+    [InlineData("/health/ready")]
+    public async Task Probes_are_not_redirected(string path)
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await app.WarmUpAsync();
+
+        using var response = await SendAsync(app, "GET", path, "http");
+
+        response.StatusCode.Should().Be(HttpStatusCode.OK);
+    }
+
+    [Fact]
+    public async Task Of_what_a_proxy_may_send_only_the_scheme_counts()
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        using var visitor = app.CreateVisitor();
+        using var request = new HttpRequestMessage(HttpMethod.Get, "/");
+        request.Headers.Add("X-Forwarded-Host", "evil.example.com");
+        request.Headers.Add("X-Forwarded-Prefix", "/evil");
+        request.Headers.Add("X-Forwarded-For", "1.2.3.4");
+
+        using var response = await visitor.SendAsync(request);
+
+        response.StatusCode.Should().Be(HttpStatusCode.OK);
+        response.Headers.GetValues("Set-Cookie").Single().Should().NotContain("secure").And.Contain("path=/;");
+    }
+
+    private static async Task<HttpResponseMessage> SendAsync(GreeterApp app, string method, string path, string scheme)
+    {
+        using var visitor = app.CreateVisitor();
+        using var request = new HttpRequestMessage(new HttpMethod(method), path) { Headers = { Host = "greeter.example.com" } };
+        request.Headers.Add("X-Forwarded-Proto", scheme);
+        return await visitor.SendAsync(request);
+    }
+}
