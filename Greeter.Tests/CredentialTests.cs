@@ -1,0 +1,304 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using System.Net;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using System.Text;
+using System.Text.Json;
+using Greeter.Firestore.Embedded;
+using Greeter.Tests.Infrastructure;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+
+namespace Greeter.Tests;
+
+/// <summary>Cloud Firestore, as far as it goes without Google: stand-ins for its servers check what the app sends them.</summary>
+public sealed class CredentialTests : IDisposable
+{
+    private const string Datastore = "https://www.googleapis.com/auth/datastore";
+
+    private readonly TemporaryFolder folder = new();
+    private readonly RSA key = RSA.Create(2048);
+
+    public void Dispose()
+    {
+        folder.Dispose();
+        key.Dispose();
+    }
+
+    [Fact]
+    public async Task A_service_account_key_yields_a_token_for_each_call_over_TLS()
+    {
+        var assertions = new ConcurrentQueue<string>();
+        await using var tokens = await StartTokenEndpointAsync(assertions, _ => 3600);
+        await using var firestore = await StartFirestoreAsync();
+        await using var app = await StartAsync(firestore, ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")));
+
+        await ShouldCountTwoViewsAsync(app);
+
+        app.Text.Should().Contain("Sessions are in Cloud Firestore, project key-project, database (default)");
+        assertions.Should().ContainSingle();
+        ShouldBeSigned(assertions.Single());
+        firestore.Requests.Select(request => request.Path).Distinct().Should().BeEquivalentTo(
+            "/google.firestore.v1.Firestore/BatchGetDocuments", "/google.firestore.v1.Firestore/Commit");
+        firestore.Requests.Should().OnlyContain(request =>
+            request.Headers["authorization"] == "Bearer token-1"
+            && request.Headers["x-goog-request-params"] == "database=projects%2Fkey-project%2Fdatabases%2F%28default%29");
+    }
+
+    [Fact]
+    public async Task GOOGLE_CLOUD_PROJECT_and_the_database_id_go_before_the_key()
+    {
+        await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
+        await using var firestore = await StartFirestoreAsync();
+        await using var app = await StartAsync(
+            firestore,
+            ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")),
+            ("GOOGLE_CLOUD_PROJECT", "other-project"),
+            ("Firestore__DatabaseId", "greetings"));
+
+        await ShouldCountTwoViewsAsync(app);
+
+        app.Text.Should().Contain("Sessions are in Cloud Firestore, project other-project, database greetings");
+        firestore.Requests.Should().OnlyContain(request =>
+            request.Headers["x-goog-request-params"] == "database=projects%2Fother-project%2Fdatabases%2Fgreetings");
+    }
+
+    [Fact]
+    public async Task A_token_near_its_end_is_renewed_once_under_load()
+    {
+        var assertions = new ConcurrentQueue<string>();
+        await using var tokens = await StartTokenEndpointAsync(assertions, number => number == 1 ? 200 : 3600);
+        await using var firestore = await StartFirestoreAsync();
+        await using var app = await StartAsync(firestore, ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")));
+
+        using (var load = new Load(app.Address, visitors: 16))
+        {
+            await Task.Delay(TimeSpan.FromSeconds(2));
+            (await load.StopAsync()).Should().OnlyContain(answer => answer.Status == HttpStatusCode.OK);
+        }
+
+        assertions.Should().HaveCount(2);
+        firestore.Requests.Select(request => request.Headers["authorization"]).Distinct().Should().Equal("Bearer token-1", "Bearer token-2");
+    }
+
+    [Fact]
+    public async Task User_credentials_send_their_quota_project_and_need_GOOGLE_CLOUD_PROJECT()
+    {
+        // Their token endpoint is Google's own, out of reach here: what is checked is what the app makes of the file.
+        var file = Path.Combine(folder.Path, "user.json");
+        await File.WriteAllTextAsync(file, JsonSerializer.Serialize(new
+        {
+            type = "authorized_user", client_id = "id", client_secret = "secret", refresh_token = "token", quota_project_id = "quota-project",
+        }));
+
+        var (exitCode, output) = await GreeterProcess.RunAsync([], ("PORT", "0"), ("GOOGLE_APPLICATION_CREDENTIALS", file));
+
+        exitCode.Should().Be(1);
+        output.Should().Contain("The credentials name no project: set GOOGLE_CLOUD_PROJECT");
+    }
+
+    [Theory]
+    [InlineData(400, """{"error": "invalid_grant", "error_description": "Invalid JWT Signature."}""", 500, "invalid_grant Invalid JWT Signature.")]
+    [InlineData(503, "overloaded", 503, "There is no access token")]
+    public async Task A_token_that_is_refused_or_not_to_be_had_is_an_error_that_says_so(int status, string body, int answer, string logged)
+    {
+        await using var tokens = await StandIn.StartAsync(
+            async (context, _) =>
+            {
+                context.Response.StatusCode = status;
+                await context.Response.WriteAsync(body);
+            },
+            HttpProtocols.Http1,
+            null);
+        await using var firestore = await StartFirestoreAsync();
+        await using var app = await StartAsync(
+            firestore, ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")), ("Request__Budget", "00:00:01"));
+        using var visitor = new HttpClient();
+
+        using var response = await visitor.GetAsync(app.Address);
+
+        ((int)response.StatusCode).Should().Be(answer);
+        app.Terminate();
+        await app.WaitForExitAsync();
+        app.Output.Where(line => line.Contains("\"severity\":\"ERROR\"", StringComparison.Ordinal))
+            .Should().ContainSingle().Which.Should().Contain(logged);
+        firestore.Requests.Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task On_Cloud_Run_project_and_token_come_from_the_metadata_server()
+    {
+        await using var metadata = await StandIn.StartAsync(AnswerMetadataAsync, HttpProtocols.Http1, null);
+        await using var firestore = await StartFirestoreAsync();
+        await using var app = await StartAsync(
+            firestore, ("GCE_METADATA_HOST", metadata.Authority), ("K_SERVICE", "greeter"), ("HOME", folder.Path));
+
+        await ShouldCountTwoViewsAsync(app);
+
+        app.Text.Should().Contain("Sessions are in Cloud Firestore, project metadata-project");
+        metadata.Requests.Should().Contain(request => request.Path.EndsWith("/token", StringComparison.Ordinal));
+        metadata.Requests.Where(request => request.Path != "/").Should().OnlyContain(request => request.Headers["metadata-flavor"] == "Google");
+        firestore.Requests.Should().OnlyContain(request =>
+            request.Headers["authorization"] == "Bearer metadata-token"
+            && request.Headers["x-goog-request-params"].StartsWith("database=projects%2Fmetadata-project%2F", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task In_Development_a_key_in_the_environment_changes_nothing()
+    {
+        await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
+        await using var app = await GreeterProcess.StartAsync(
+            ("DOTNET_ENVIRONMENT", "Development"), ("Firestore__EmbeddedFolder", folder.Path),
+            ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")));
+
+        await ShouldCountTwoViewsAsync(app);
+
+        app.Text.Should().Contain($"Sessions are in this process, in {folder.Path}");
+        tokens.Requests.Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task A_certificate_that_nobody_vouches_for_is_503_and_no_token_is_sent()
+    {
+        await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
+        await using var firestore = await StartFirestoreAsync();
+        File.Delete(Path.Combine(folder.Path, "root.pem"));
+        await File.WriteAllTextAsync(Path.Combine(folder.Path, "root.pem"), "");
+        await using var app = await StartAsync(
+            firestore, ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")), ("Request__Budget", "00:00:01"));
+        using var visitor = new HttpClient();
+
+        (await visitor.GetAsync(app.Address)).StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
+
+        firestore.Requests.Should().BeEmpty();
+    }
+
+    [Theory]
+    [InlineData(null, "There is no place for the sessions")]
+    [InlineData("missing", "Could not find file")]
+    [InlineData("{}", "cannot be read")]
+    [InlineData("no JSON", "cannot be read")]
+    [InlineData("""{"type": "service_account", "client_email": "a@b", "private_key": "no key", "project_id": "p"}""", "cannot be read")]
+    public async Task Without_usable_credentials_it_does_not_start_and_says_what_to_do(string? content, string sentence)
+    {
+        var file = Path.Combine(folder.Path, "key.json");
+        if (content is not null and not "missing")
+        {
+            await File.WriteAllTextAsync(file, content);
+        }
+        (string, string)[] named = content is null ? [] : [("GOOGLE_APPLICATION_CREDENTIALS", file)];
+
+        var (exitCode, output) = await GreeterProcess.RunAsync([], [("PORT", "0"), ("HOME", folder.Path), ("NO_GCE_CHECK", "true"), .. named]);
+
+        exitCode.Should().Be(1);
+        var line = JsonDocument.Parse(output).RootElement;
+        line.GetProperty("severity").GetString().Should().Be("CRITICAL");
+        line.GetProperty("message").GetString().Should().StartWith("Greeter does not start. ").And.Contain(sentence)
+            .And.Contain(content is null ? "FIRESTORE_EMULATOR_HOST" : file);
+        line.TryGetProperty("stack_trace", out _).Should().BeFalse();
+    }
+
+    private static async Task ShouldCountTwoViewsAsync(GreeterProcess app)
+    {
+        using var visitor = new HttpClient();
+        (await visitor.GetStringAsync(app.Address)).Should().StartWith("<body>1 views for ");
+        (await visitor.GetStringAsync(app.Address)).Should().StartWith("<body>2 views for ");
+    }
+
+    private Task<GreeterProcess> StartAsync(StandIn firestore, params (string, string)[] environment) => GreeterProcess.StartAsync(
+    [
+        ("Firestore__Endpoint", $"localhost:{firestore.Authority.Split(':')[1]}"),
+        ("SSL_CERT_FILE", Path.Combine(folder.Path, "root.pem")),
+        .. environment,
+    ]);
+
+    /// <summary>Firestore's semantics from the embedded store, over TLS with a certificate that the app is told to trust.</summary>
+    private async Task<StandIn> StartFirestoreAsync()
+    {
+        var documents = new HttpMessageInvoker(EmbeddedFirestore.Open(Path.Combine(folder.Path, "documents"), TimeProvider.System));
+        var request = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+        var names = new SubjectAlternativeNameBuilder();
+        names.AddDnsName("localhost");
+        request.CertificateExtensions.Add(names.Build());
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
+        using var certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
+        await File.WriteAllTextAsync(Path.Combine(folder.Path, "root.pem"), certificate.ExportCertificatePem());
+        var usable = X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pfx), null);
+        return await StandIn.StartAsync((context, _) => ForwardAsync(context, documents), HttpProtocols.Http2, usable);
+    }
+
+    private static async Task ForwardAsync(HttpContext context, HttpMessageInvoker documents)
+    {
+        using var body = new MemoryStream();
+        await context.Request.Body.CopyToAsync(body);
+        using var request = new HttpRequestMessage(HttpMethod.Post, $"http://embedded{context.Request.Path}") { Content = new ByteArrayContent(body.ToArray()) };
+        using var response = await documents.SendAsync(request, context.RequestAborted);
+        context.Response.ContentType = "application/grpc";
+        await response.Content.CopyToAsync(context.Response.Body);
+        foreach (var (name, values) in response.TrailingHeaders)
+        {
+            context.Response.AppendTrailer(name, values.Single());
+        }
+    }
+
+    private static Task<StandIn> StartTokenEndpointAsync(ConcurrentQueue<string> assertions, Func<int, int> secondsToLive) => StandIn.StartAsync(
+        async (context, _) =>
+        {
+            var form = await context.Request.ReadFormAsync();
+            form["grant_type"].Should().Equal("urn:ietf:params:oauth:grant-type:jwt-bearer");
+            assertions.Enqueue(form["assertion"]!);
+            var number = assertions.Count;
+            await context.Response.WriteAsJsonAsync(new { access_token = $"token-{number}", expires_in = secondsToLive(number), token_type = "Bearer" });
+        },
+        HttpProtocols.Http1,
+        null);
+
+    private static async Task AnswerMetadataAsync(HttpContext context, StandIn standIn)
+    {
+        context.Response.Headers["Metadata-Flavor"] = "Google";
+        var path = context.Request.Path.Value!;
+        if (path.EndsWith("/project-id", StringComparison.Ordinal))
+        {
+            await context.Response.WriteAsync("metadata-project");
+        }
+        else if (path.EndsWith("/token", StringComparison.Ordinal))
+        {
+            await context.Response.WriteAsJsonAsync(new { access_token = "metadata-token", expires_in = 3600, token_type = "Bearer" });
+        }
+        else
+        {
+            context.Response.StatusCode = path == "/" ? 200 : 404;
+        }
+    }
+
+    private string WriteKey(StandIn tokens, string projectId)
+    {
+        var file = Path.Combine(folder.Path, "key.json");
+        File.WriteAllText(file, JsonSerializer.Serialize(new
+        {
+            type = "service_account",
+            project_id = projectId,
+            private_key_id = "1",
+            private_key = key.ExportPkcs8PrivateKeyPem(),
+            client_email = "greeter@key-project.iam.gserviceaccount.com",
+            client_id = "1",
+            token_uri = $"http://{tokens.Authority}/token",
+        }));
+        return file;
+    }
+
+    private void ShouldBeSigned(string assertion)
+    {
+        var parts = assertion.Split('.');
+        var signed = Encoding.ASCII.GetBytes($"{parts[0]}.{parts[1]}");
+        key.VerifyData(signed, FromBase64Url(parts[2]), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1).Should().BeTrue();
+        var claims = JsonDocument.Parse(FromBase64Url(parts[1])).RootElement;
+        claims.GetProperty("iss").GetString().Should().Be("greeter@key-project.iam.gserviceaccount.com");
+        claims.GetProperty("scope").GetString().Should().Be(Datastore);
+        claims.GetProperty("aud").GetString().Should().Be("https://oauth2.googleapis.com/token");
+        claims.GetProperty("exp").GetInt64().Should().BeGreaterThan(DateTimeOffset.UtcNow.ToUnixTimeSeconds());
+    }
+
+    private static byte[] FromBase64Url(string text) => System.Buffers.Text.Base64Url.DecodeFromChars(text);
+}
