@@ -31,15 +31,16 @@ internal sealed class CloudTracePropagator : DistributedContextPropagator
     }
 
     /// <inheritdoc/>
-    public override IEnumerable<KeyValuePair<string, string?>>? ExtractBaggage(object? carrier, PropagatorGetterCallback? getter) => null;
+    public override IEnumerable<KeyValuePair<string, string?>>? ExtractBaggage(
+        object? carrier, PropagatorGetterCallback? getter) => null;
 
     private static string? ToTraceParent(string? header)
     {
-        var parts = header?.Split('/', ';') ?? [];
-        var isTrace = parts is [{ Length: 32 }, _, ..] && ulong.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out _);
-        return isTrace
-            ? string.Create(CultureInfo.InvariantCulture,
-                $"00-{parts[0].ToLowerInvariant()}-{ulong.Parse(parts[1], CultureInfo.InvariantCulture):x16}-{(parts[^1] == "o=1" ? "01" : "00")}")
-            : null;
+        if (header?.Split('/', ';') is not [{ Length: 32 } trace, var span, .. var options]
+            || !ulong.TryParse(span, NumberStyles.None, CultureInfo.InvariantCulture, out var spanId))
+        {
+            return null;
+        }
+        return $"00-{trace.ToLowerInvariant()}-{spanId:x16}-{(options is ["o=1"] ? "01" : "00")}";
     }
 }

@@ -19,7 +19,7 @@ namespace Greeter.Api;
 /// time budget, failures, health, logs.</summary>
 internal static class Hosting
 {
-    /// <summary>Sets the host up from the environment and the configuration; <see cref="UseHosting"/> is the other half.</summary>
+    /// <summary>Sets up the host from environment and configuration; <see cref="UseHosting"/> is the other half.</summary>
     public static WebApplicationBuilder AddHosting(this WebApplicationBuilder builder)
     {
         ReportFailureToStart(AddLogging(builder));
@@ -36,10 +36,15 @@ internal static class Hosting
             options.KnownProxies.Clear();
             options.KnownIPNetworks.Clear();
         });
-        builder.Services.AddHttpsRedirection(options => (options.RedirectStatusCode, options.HttpsPort) = (StatusCodes.Status308PermanentRedirect, 443));
+        builder.Services.AddHttpsRedirection(options =>
+        {
+            options.RedirectStatusCode = StatusCodes.Status308PermanentRedirect;
+            options.HttpsPort = 443;
+        });
         builder.Services.AddHsts(options =>
         {
-            (options.MaxAge, options.IncludeSubDomains) = (TimeSpan.FromSeconds(31536000), true);
+            options.MaxAge = TimeSpan.FromSeconds(31536000);
+            options.IncludeSubDomains = true;
             options.ExcludedHosts.Clear();
         });
         var budget = new RequestTimeoutPolicy { Timeout = GetBudget(builder.Configuration) };
@@ -70,7 +75,7 @@ internal static class Hosting
             probes => probes
                 .UseHealthChecks("/health/live", new HealthCheckOptions { Predicate = _ => false })
                 .UseHealthChecks("/health/ready"));
-        app.UseWhen(context => context.Request.Headers.ContainsKey("X-Original-Proto"), proxied => proxied.UseHttpsRedirection());
+        app.UseWhen(IsForwarded, forwarded => forwarded.UseHttpsRedirection());
         app.UseRequestTimeouts();
         app.Use(AnswerFailuresAsync);
         return app;
@@ -95,12 +100,12 @@ internal static class Hosting
         }
     }
 
-    private static TimeSpan GetBudget(IConfiguration configuration) =>
-        GetDuration(configuration, "Request:Budget", TimeSpan.FromSeconds(5), TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(1));
+    private static TimeSpan GetBudget(IConfiguration settings) =>
+        GetDuration(settings, "Request:Budget", TimeSpan.FromSeconds(5), TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(1));
 
-    private static TimeSpan GetDuration(IConfiguration configuration, string key, TimeSpan standard, TimeSpan least, TimeSpan most)
+    private static TimeSpan GetDuration(IConfiguration settings, string key, TimeSpan standard, TimeSpan least, TimeSpan most)
     {
-        if (configuration[key] is not { Length: > 0 } text)
+        if (settings[key] is not { Length: > 0 } text)
         {
             return standard;
         }
@@ -132,6 +137,9 @@ internal static class Hosting
         }
     }
 
+    // UseForwardedHeaders keeps here what X-Forwarded-Proto has replaced.
+    private static bool IsForwarded(HttpContext context) => context.Request.Headers.ContainsKey("X-Original-Proto");
+
     private static Task SetHeaders(HttpContext context, RequestDelegate next)
     {
         // When the answer starts: an error handler may clear what was set before.
@@ -155,7 +163,8 @@ internal static class Hosting
         }
         catch (Exception e) when (!context.Response.HasStarted)
         {
-            var isOverBudget = context.Features.Get<IHttpRequestTimeoutFeature>()?.RequestTimeoutToken.IsCancellationRequested == true;
+            var timeout = context.Features.Get<IHttpRequestTimeoutFeature>();
+            var isOverBudget = timeout?.RequestTimeoutToken.IsCancellationRequested == true;
             var hasVisitorLeft = context.RequestAborted.IsCancellationRequested && !isOverBudget;
             if (!hasVisitorLeft)
             {
@@ -168,7 +177,7 @@ internal static class Hosting
     {
         var (status, advice) = isOverBudget ? (503, "Firestore took longer than the budget") : Diagnose(e);
         var reason = e.InnerException as RpcException ?? e;
-        context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger(nameof(Greeter)).LogError(e, "{Advice}. {Reason}", advice, reason.Message);
+        context.RequestServices.GetRequiredService<ILogger<Program>>().LogError(e, "{Advice}. {Reason}", advice, reason.Message);
         if (status == StatusCodes.Status503ServiceUnavailable)
         {
             context.Response.Headers.RetryAfter = "1";
@@ -182,16 +191,18 @@ internal static class Hosting
     private static (int Status, string Advice) Diagnose(Exception e) => (e as RpcException)?.StatusCode switch
     {
         null => (500, "Greeter failed"),
-        StatusCode.PermissionDenied => (500, "Firestore refuses: enable its API (gcloud services enable firestore.googleapis.com) and "
-            + "grant the app's service account roles/datastore.user"),
+        StatusCode.PermissionDenied => (500, "Firestore refuses: enable its API (gcloud services enable "
+            + "firestore.googleapis.com) and grant the app's service account roles/datastore.user"),
         StatusCode.Unauthenticated => (500, "Firestore does not know the app: give it a service account, or on a laptop run "
             + "gcloud auth application-default login"),
         StatusCode.NotFound => (500, "There is no such database: create it (gcloud firestore databases create --location=…), or "
             + "check GOOGLE_CLOUD_PROJECT and Firestore__DatabaseId"),
         StatusCode.FailedPrecondition => (500, "The database is not in Native mode: use another one (gcloud firestore databases "
             + "create --database=… and Firestore__DatabaseId)"),
-        StatusCode.InvalidArgument => (500, "Firestore calls the request invalid: check GOOGLE_CLOUD_PROJECT and Firestore__DatabaseId"),
-        StatusCode.Unimplemented => (500, "What answers is not Firestore: check FIRESTORE_EMULATOR_HOST or Firestore__Endpoint"),
+        StatusCode.InvalidArgument => (500, "Firestore calls the request invalid: check GOOGLE_CLOUD_PROJECT and "
+            + "Firestore__DatabaseId"),
+        StatusCode.Unimplemented => (500, "What answers is not Firestore: check FIRESTORE_EMULATOR_HOST or "
+            + "Firestore__Endpoint"),
         _ => (503, "Firestore failed"),
     };
 
