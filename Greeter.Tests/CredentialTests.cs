@@ -89,7 +89,11 @@ public sealed class CredentialTests : IDisposable
         var file = Path.Combine(folder.Path, "user.json");
         await File.WriteAllTextAsync(file, JsonSerializer.Serialize(new
         {
-            type = "authorized_user", client_id = "id", client_secret = "secret", refresh_token = "token", quota_project_id = "quota-project",
+            type = "authorized_user",
+            client_id = "id",
+            client_secret = "secret",
+            refresh_token = "token",
+            quota_project_id = "quota-project",
         }));
 
         var (exitCode, output) = await GreeterProcess.RunAsync([], ("PORT", "0"), ("GOOGLE_APPLICATION_CREDENTIALS", file));

@@ -1,0 +1,150 @@
+using System.Text.RegularExpressions;
+using Greeter.Tests.Infrastructure;
+using Microsoft.Playwright;
+
+namespace Greeter.Tests;
+
+/// <summary>What a person sees in a real browser. Screenshots are kept in <c>greeter-screenshots</c> in the system's temporary
+/// folder.</summary>
+public sealed partial class BrowserTests : IAsyncLifetime
+{
+    private GreeterApp app = null!;
+    private IPlaywright playwright = null!;
+    private IBrowser browser = null!;
+
+    public async Task InitializeAsync()
+    {
+        if (ChromiumFactAttribute.Executable is null)
+        {
+            return;
+        }
+        app = await GreeterApp.StartAsync(Store.Embedded);
+        playwright = await Playwright.CreateAsync();
+        browser = await playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions
+        {
+            ExecutablePath = ChromiumFactAttribute.Executable,
+            Args = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        });
+    }
+
+    public async Task DisposeAsync()
+    {
+        if (browser is not null)
+        {
+            await browser.DisposeAsync();
+            playwright.Dispose();
+            await app.DisposeAsync();
+        }
+    }
+
+    [ChromiumFact]
+    public async Task A_first_visit_and_a_reload_show_one_greeting_and_count()
+    {
+        var page = await OpenAsync(await browser.NewContextAsync());
+
+        var (views, greeting) = await ReadAsync(page);
+        views.Should().Be(1);
+        await page.ReloadAsync();
+        (await ReadAsync(page)).Should().Be((2, greeting));
+        await SaveScreenshotAsync(page, "second-view");
+        (await page.ContentAsync()).Should().NotContain("&quot;", "the browser shows quotes, not entities");
+    }
+
+    [ChromiumFact]
+    public async Task A_second_tab_counts_on_and_a_private_window_is_somebody_else()
+    {
+        await using var window = await browser.NewContextAsync();
+        await using var privateWindow = await browser.NewContextAsync();
+        var (_, greeting) = await ReadAsync(await OpenAsync(window));
+
+        (await ReadAsync(await OpenAsync(window))).Should().Be((2, greeting));
+        (await ReadAsync(await OpenAsync(privateWindow))).Views.Should().Be(1);
+        (await ReadAsync(await OpenAsync(window))).Should().Be((3, greeting));
+    }
+
+    [ChromiumFact]
+    public async Task The_cookie_is_hidden_from_scripts_and_lives_as_long_as_the_session()
+    {
+        await using var window = await browser.NewContextAsync();
+        var page = await OpenAsync(window);
+
+        var cookie = (await window.CookiesAsync()).Should().ContainSingle().Subject;
+
+        cookie.Name.Should().Be("session_id");
+        cookie.HttpOnly.Should().BeTrue();
+        cookie.SameSite.Should().Be(SameSiteAttribute.Lax);
+        DateTimeOffset.FromUnixTimeSeconds((long)cookie.Expires).Should().BeCloseTo(DateTimeOffset.UtcNow.AddDays(31), TimeSpan.FromMinutes(1));
+        (await page.EvaluateAsync<string>("document.cookie")).Should().BeEmpty();
+    }
+
+    [ChromiumTheory]
+    [InlineData("0123456789abcdef0123456789abcdef")]
+    [InlineData("../../etc/passwd")]
+    [InlineData("x")]
+    public async Task A_cookie_edited_by_hand_starts_anew(string value)
+    {
+        await using var window = await browser.NewContextAsync();
+        await ReadAsync(await OpenAsync(window));
+        var issued = (await window.CookiesAsync()).Single().Value;
+        await window.ClearCookiesAsync();
+        await window.AddCookiesAsync([new Cookie { Name = "session_id", Value = value, Url = app.Address.ToString() }]);
+
+        var page = await OpenAsync(window);
+
+        (await ReadAsync(page)).Views.Should().Be(1);
+        (await window.CookiesAsync()).Should().ContainSingle().Which.Value.Should().NotBe(value).And.NotBe(issued);
+        await page.ReloadAsync();
+        (await ReadAsync(page)).Views.Should().Be(2);
+    }
+
+    [ChromiumFact]
+    public async Task Five_tabs_at_once_show_five_different_counts_of_one_session()
+    {
+        await using var window = await browser.NewContextAsync();
+        var (_, greeting) = await ReadAsync(await OpenAsync(window));
+
+        var pages = await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => OpenAsync(window)));
+        var seen = await Task.WhenAll(pages.Select(ReadAsync));
+
+        seen.Select(view => view.Views).Order().Should().Equal(2, 3, 4, 5, 6);
+        seen.Should().OnlyContain(view => view.Greeting == greeting);
+    }
+
+    [ChromiumFact]
+    public async Task A_greeting_that_somebody_edited_is_shown_as_text()
+    {
+        await using var window = await browser.NewContextAsync();
+        var page = await OpenAsync(window);
+        var id = (await window.CookiesAsync()).Single().Value;
+        await app.Session(id).SetAsync(
+            new Dictionary<string, object> { ["greeting"] = "Olá <script>alert(1)</script> 😀" }, Firestore.SetOptions.MergeAll);
+
+        await page.ReloadAsync();
+
+        (await ReadAsync(page)).Should().Be((2, "Olá <script>alert(1)</script> 😀"));
+        await SaveScreenshotAsync(page, "edited-greeting");
+    }
+
+    private async Task<IPage> OpenAsync(IBrowserContext window)
+    {
+        var page = await window.NewPageAsync();
+        var response = await page.GotoAsync(app.Address.ToString());
+        response!.Status.Should().Be(200);
+        return page;
+    }
+
+    private static async Task<(int Views, string Greeting)> ReadAsync(IPage page)
+    {
+        var match = Text().Match(await page.InnerTextAsync("body"));
+        match.Success.Should().BeTrue();
+        return (int.Parse(match.Groups[1].Value, null), match.Groups[2].Value);
+    }
+
+    private static Task<byte[]> SaveScreenshotAsync(IPage page, string name) => page.ScreenshotAsync(new PageScreenshotOptions
+    {
+        Path = Path.Combine(Path.GetTempPath(), "greeter-screenshots", $"{name}.png"),
+    });
+
+    [GeneratedRegex("^([0-9]+) views for \"(.*)\"$")]
+    private static partial Regex Text();
+}
