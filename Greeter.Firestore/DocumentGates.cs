@@ -8,47 +8,51 @@ internal sealed class DocumentGates
 {
     private readonly Dictionary<string, Gate> gates = [];
 
-    /// <summary>A transaction's place; it waits at one gate at most, so that no two wait for each other.</summary>
-    public Turn NewTurn() => new(this);
-
-    private Gate? Find(string path, bool create)
+    /// <summary>How many there are.</summary>
+    public int Count
     {
-        lock (gates)
+        get
         {
-            if (!gates.TryGetValue(path, out var gate) && create)
+            lock (gates)
             {
-                gates.Add(path, gate = new Gate(path));
+                return gates.Count;
             }
-            if (gate is not null)
-            {
-                gate.Users++;
-            }
-            return gate;
         }
     }
 
-    private void Leave(Gate gate)
+    /// <summary>A transaction's place; it waits at one gate at most, so that no two wait for each other.</summary>
+    public Turn NewTurn() => new(this);
+
+    // To be called under the lock.
+    private Gate? Find(string path, bool create)
     {
-        lock (gates)
+        if (!gates.TryGetValue(path, out var gate) && create)
         {
-            if (--gate.Users == 0)
-            {
-                gates.Remove(gate.Path);
-            }
+            gates.Add(path, gate = new Gate(path));
         }
+        if (gate is not null)
+        {
+            gate.Users++;
+        }
+        return gate;
     }
 
     private sealed class Gate(string path) : SemaphoreSlim(1, 1)
     {
         public string Path { get; } = path;
 
+        /// <summary>Who waits and who is inside.</summary>
         public int Users { get; set; }
     }
 
-    /// <summary>Holds at most one gate until it is disposed of.</summary>
+    /// <summary>Holds at most one gate until it is disposed of. Reads of a transaction may use it side by side, or still use it
+    /// when the transaction has ended without them.</summary>
     public sealed class Turn(DocumentGates owner) : IDisposable
     {
-        private Gate? held;
+        // Changed under the lock on owner.gates only. The gate is the one that it waits at or is inside.
+        private Gate? gate;
+        private bool isInside;
+        private bool isOver;
 
         /// <summary>Waits for the document's gate if there is one.</summary>
         public Task JoinAsync(string path, CancellationToken cancellationToken) => EnterAsync(path, false, cancellationToken);
@@ -58,28 +62,60 @@ internal sealed class DocumentGates
 
         public void Dispose()
         {
-            if (held is not null)
+            lock (owner.gates)
             {
-                held.Release();
-                owner.Leave(held);
-                held = null;
+                isOver = true;
+                if (isInside)
+                {
+                    Leave(gate!);
+                }
             }
         }
 
-        private Task EnterAsync(string path, bool create, CancellationToken cancellationToken) =>
-            held is null && owner.Find(path, create) is { } gate ? WaitAsync(gate, cancellationToken) : Task.CompletedTask;
-
-        private async Task WaitAsync(Gate gate, CancellationToken cancellationToken)
+        private Task EnterAsync(string path, bool create, CancellationToken cancellationToken)
         {
+            lock (owner.gates)
+            {
+                if (gate is not null || isOver)
+                {
+                    return Task.CompletedTask;
+                }
+                gate = owner.Find(path, create);
+                return gate is null ? Task.CompletedTask : WaitAsync(gate, cancellationToken);
+            }
+        }
+
+        private async Task WaitAsync(Gate entered, CancellationToken cancellationToken)
+        {
+            var isCancelled = true;
             try
             {
-                await gate.WaitAsync(cancellationToken);
-                held = gate;
+                await entered.WaitAsync(cancellationToken);
+                isCancelled = false;
             }
-            catch
+            finally
             {
-                owner.Leave(gate);
-                throw;
+                lock (owner.gates)
+                {
+                    isInside = !isCancelled;
+                    if (isCancelled || isOver)
+                    {
+                        Leave(entered);
+                    }
+                }
+            }
+        }
+
+        private void Leave(Gate left)
+        {
+            if (isInside)
+            {
+                left.Release();
+            }
+            (gate, isInside) = (null, false);
+            if (--left.Users == 0)
+            {
+                owner.gates.Remove(left.Path);
             }
         }
     }

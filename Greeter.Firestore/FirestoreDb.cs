@@ -14,6 +14,7 @@ public sealed class FirestoreDb : IDisposable
     {
         (ProjectId, DatabaseId, this.client, this.gates) = (projectId, databaseId, client, gates ?? new DocumentGates());
         ResourceName = $"projects/{projectId}/databases/{databaseId}";
+        DocumentsPath = $"{ResourceName}/documents";
     }
 
     /// <summary>The project that contains the database.</summary>
@@ -24,7 +25,7 @@ public sealed class FirestoreDb : IDisposable
 
     private string ResourceName { get; }
 
-    private string DocumentsPath => $"{ResourceName}/documents";
+    private string DocumentsPath { get; }
 
     /// <summary>A collection.</summary>
     /// <param name="path">Ids separated by slashes, an odd number of them: <c>sessions</c>, <c>sessions/{id}/pages</c>.</param>
@@ -54,24 +55,33 @@ public sealed class FirestoreDb : IDisposable
     {
         ArgumentNullException.ThrowIfNull(callback);
         using var turn = gates.NewTurn();
-        for (var retry = new Retry(cancellationToken); ;)
+        var retry = client.NewRetry(cancellationToken);
+        try
         {
-            var transaction = new Transaction(this, turn, cancellationToken);
-            var result = await callback(transaction);
-            var writes = transaction.GuardedWrites();
-            try
+            while (true)
             {
-                await CommitAsync(writes, cancellationToken);
-                return result;
-            }
-            catch (RpcException e) when (IsConflict(e, writes) || retry.AllowsCommitAfter(e))
-            {
-                if (e.StatusCode != StatusCode.Unavailable && transaction.ContendedPath is { } path)
+                var transaction = new Transaction(this, turn, cancellationToken);
+                var result = await callback(transaction);
+                var writes = transaction.GuardedWrites();
+                try
                 {
-                    await turn.TakeAsync(path, cancellationToken);
+                    await CommitAsync(writes, cancellationToken);
+                    return result;
                 }
-                await retry.PauseAsync(e);
+                catch (RpcException e) when (retry.AllowsCommitAfter(e, writes.Exists(write => write.CurrentDocument is not null)))
+                {
+                    retry.Record(e);
+                    if (Retry.IsContention(e) && transaction.ContendedPath is { } path)
+                    {
+                        await turn.TakeAsync(path, cancellationToken);
+                    }
+                    await retry.PauseAsync();
+                }
             }
+        }
+        catch (OperationCanceledException e) when (retry.IsBehind(e))
+        {
+            throw retry.ToCancellation();
         }
     }
 
@@ -105,17 +115,12 @@ public sealed class FirestoreDb : IDisposable
     /// <summary>A reference that was stored in a document; it may be to another database, also of another project.</summary>
     internal DocumentReference DocumentFromResourceName(string name)
     {
-        if (name.StartsWith(DocumentsPath, StringComparison.Ordinal))
+        if (name.Split('/') is not ["projects", var projectId, "databases", var databaseId, "documents", _, _, .. var more]
+            || more.Length % 2 != 0)
         {
-            return new DocumentReference(this, name);
+            throw new NotSupportedException($"'{name}' is no reference to a document.");
         }
-        return name.Split('/', 5) is ["projects", var projectId, "databases", var databaseId, _]
-            ? new DocumentReference(new FirestoreDb(projectId, databaseId, client, gates), name)
-            : throw new NotSupportedException($"'{name}' is no reference to a document.");
+        var database = projectId == ProjectId && databaseId == DatabaseId ? this : new FirestoreDb(projectId, databaseId, client, gates);
+        return new DocumentReference(database, name);
     }
-
-    /// <summary>Whether a guard failed: on a commit without guards these codes are what they say.</summary>
-    private static bool IsConflict(RpcException e, List<Write> writes) =>
-        e.StatusCode is StatusCode.FailedPrecondition or StatusCode.AlreadyExists or StatusCode.NotFound
-        && writes.Exists(write => write.CurrentDocument is not null);
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net.Http.Headers;
 using Greeter.Firestore.Embedded;
 using Greeter.Firestore.Grpc;
@@ -57,19 +58,19 @@ public sealed class FirestoreDbBuilder
             : Build(emulatorHost);
     }
 
-    private FirestoreDb Build(string? emulatorHost)
+    private FirestoreDb Build(string? emulatorHost) =>
+        FindEmulator(NullIfEmpty(emulatorHost)) is { } host ? BuildEmulator(host) : BuildCloud();
+
+    /// <summary>The emulator to use, host:port; null for Cloud Firestore.</summary>
+    internal string? FindEmulator(string? emulatorHost) => (EmulatorDetection, emulatorHost) switch
     {
-        emulatorHost = string.IsNullOrWhiteSpace(emulatorHost) ? null : emulatorHost.Trim();
-        return (EmulatorDetection, emulatorHost) switch
-        {
-            (EmulatorDetection.ProductionOnly, not null) => throw new InvalidOperationException(
-                $"{EmulatorVariable} is set to '{emulatorHost}', but this app is to use Cloud Firestore only: unset it."),
-            (EmulatorDetection.EmulatorOnly, null) => throw new InvalidOperationException(
-                $"This app is to use an emulator only: set {EmulatorVariable} to its host:port."),
-            (EmulatorDetection.None or EmulatorDetection.ProductionOnly, _) or (_, null) => BuildCloud(),
-            _ => BuildEmulator(emulatorHost),
-        };
-    }
+        (EmulatorDetection.ProductionOnly, not null) => throw new InvalidOperationException(
+            $"{EmulatorVariable} is set to '{emulatorHost}', but this app is to use Cloud Firestore only: unset it."),
+        (EmulatorDetection.EmulatorOnly, null) => throw new InvalidOperationException(
+            $"This app is to use an emulator only: set {EmulatorVariable} to its host:port."),
+        (EmulatorDetection.None, _) => null,
+        _ => emulatorHost,
+    };
 
     private FirestoreDb BuildEmulator(string host)
     {
@@ -107,6 +108,7 @@ public sealed class FirestoreDbBuilder
     private static SocketsHttpHandler CreateSocketsHandler() => new()
     {
         EnableMultipleHttp2Connections = true,
+        AllowAutoRedirect = false,
         ConnectTimeout = TimeSpan.FromSeconds(1.5),
         PooledConnectionLifetime = TimeSpan.FromMinutes(10),
         PooledConnectionIdleTimeout = TimeSpan.FromMinutes(10),
@@ -132,7 +134,8 @@ public sealed class FirestoreDbBuilder
         var host = colon > 0 ? text[..colon] : "";
         var authority = host.Contains(':', StringComparison.Ordinal) && host[0] != '[' ? $"[{host}]{text[colon..]}" : text;
         return Uri.TryCreate($"http://{authority}", UriKind.Absolute, out address!)
-            && colon > 0 && int.TryParse(text[(colon + 1)..], out _) && address.PathAndQuery == "/" && address.UserInfo.Length == 0;
+            && colon > 0 && ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out _)
+            && address.GetComponents(UriComponents.PathAndQuery | UriComponents.UserInfo | UriComponents.Fragment, UriFormat.Unescaped) == "/";
     }
 
     private static string? NullIfEmpty(string? text) => string.IsNullOrWhiteSpace(text) ? null : text.Trim();

@@ -26,7 +26,11 @@ internal sealed partial class FirestoreWarmUp(FirestoreDb database, FirestoreDbB
         {
             await database.Document("sessions/warm-up").GetSnapshotAsync(patience.Token);
         }
-        catch (Exception e) when (e is RpcException or OperationCanceledException && !stoppingToken.IsCancellationRequested)
+        catch (Exception) when (stoppingToken.IsCancellationRequested)
+        {
+            // The app ends before it has begun.
+        }
+        catch (Exception e) when (e is RpcException or OperationCanceledException)
         {
             LogFailure(e.InnerException is RpcException last ? last.Message : e.Message);
         }

@@ -28,7 +28,8 @@ public sealed class Transaction
     internal string? ContendedPath => reads.Count > 0 ? reads[0].Reference.Path : null;
 
     /// <summary>Reads a document; the snapshot may be of a missing one. A second read of the same document gives the same
-    /// snapshot. Tried again on UNAVAILABLE, INTERNAL and DEADLINE_EXCEEDED, for 60 seconds at most.</summary>
+    /// snapshot. Several reads may run side by side. Tried again on UNAVAILABLE, INTERNAL and DEADLINE_EXCEEDED, for 60 seconds
+    /// at most.</summary>
     /// <param name="documentReference">The document.</param>
     /// <param name="cancellationToken">Cancels the read; the transaction's own token does so too.</param>
     /// <exception cref="InvalidOperationException">The transaction has written already.</exception>
@@ -41,6 +42,10 @@ public sealed class Transaction
         {
             throw new InvalidOperationException("A transaction reads before it writes.");
         }
+        if (FindRead(documentReference) is { } earlier)
+        {
+            return earlier;
+        }
         using var linked = cancellationToken.CanBeCanceled
             ? CancellationTokenSource.CreateLinkedTokenSource(CancellationToken, cancellationToken)
             : null;
@@ -49,12 +54,12 @@ public sealed class Transaction
         var snapshot = await Database.GetSnapshotAsync(documentReference, token);
         lock (reads)
         {
-            var earlier = reads.Find(read => read.Reference.Equals(documentReference));
-            if (earlier is null)
+            if (FindRead(documentReference) is { } meanwhile)
             {
-                reads.Add(snapshot);
+                return meanwhile;
             }
-            return earlier ?? snapshot;
+            reads.Add(snapshot);
+            return snapshot;
         }
     }
 
@@ -79,24 +84,26 @@ public sealed class Transaction
     /// </summary>
     internal List<Write> GuardedWrites()
     {
-        if (writes.Count == 0 && reads.Count <= 1)
+        lock (reads)
         {
-            return [];
-        }
-        var guarded = new List<Write>(writes);
-        foreach (var read in reads)
-        {
-            var write = writes.Find(write => (write.Update?.Name ?? write.Delete) == read.Reference.Path);
-            if (write is null)
+            if (writes.Count == 0 && reads.Count <= 1)
             {
-                guarded.Add(read.ToGuardWrite());
+                return [];
             }
-            else
+            var guarded = new List<Write>(writes);
+            foreach (var read in reads)
             {
-                write.CurrentDocument = read.ToGuard();
+                if (writes.Find(write => (write.Update?.Name ?? write.Delete) == read.Reference.Path) is { } write)
+                {
+                    write.CurrentDocument = read.ToGuard();
+                }
+                else
+                {
+                    guarded.Add(read.ToGuardWrite());
+                }
             }
+            return guarded;
         }
-        return guarded;
     }
 
     internal static Write CreateSet(DocumentReference documentReference, object documentData, SetOptions? options)
@@ -110,6 +117,14 @@ public sealed class Transaction
             AddLeaves(write.UpdateMask.FieldPaths, null, write.Update.Fields);
         }
         return write;
+    }
+
+    private DocumentSnapshot? FindRead(DocumentReference reference)
+    {
+        lock (reads)
+        {
+            return reads.Find(read => read.Reference.Equals(reference));
+        }
     }
 
     // An empty map is a leaf: merging it makes the field an empty map.

@@ -38,7 +38,7 @@ internal static class ValueConverter
         null => new Value { NullValue = NullValue.NullValue },
         bool boolean => new Value { BooleanValue = boolean },
         sbyte or byte or short or ushort or int or uint or long => new Value { IntegerValue = Convert.ToInt64(value, null) },
-        ulong integer => new Value { IntegerValue = checked((long)integer) },
+        ulong and <= long.MaxValue => new Value { IntegerValue = Convert.ToInt64(value, null) },
         float or double => new Value { DoubleValue = Convert.ToDouble(value, null) },
         string text => new Value { StringValue = text },
         Timestamp timestamp => new Value { TimestampValue = timestamp.ToProto() },

@@ -3,32 +3,51 @@ using Greeter.Firestore.V1;
 namespace Greeter.Firestore.Grpc;
 
 /// <summary>The two methods of google.firestore.v1.Firestore that this client calls.</summary>
-internal sealed class FirestoreClient(GrpcChannel channel) : IDisposable
+/// <param name="channel">Where they are called.</param>
+/// <param name="time">What the pauses between attempts go by; the system's unless given.</param>
+internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = null) : IDisposable
 {
     public const string BatchGetDocuments = "/google.firestore.v1.Firestore/BatchGetDocuments";
     public const string Commit = "/google.firestore.v1.Firestore/Commit";
 
     public void Dispose() => channel.Dispose();
 
+    public Retry NewRetry(CancellationToken cancellationToken) => new(time ?? TimeProvider.System, cancellationToken);
+
     /// <summary>Reads one document, again where that may help.</summary>
     public async Task<BatchGetDocumentsResponse> BatchGetDocumentsAsync(
         BatchGetDocumentsRequest request, CancellationToken cancellationToken)
     {
-        for (var retry = new Retry(cancellationToken); ;)
+        var retry = NewRetry(cancellationToken);
+        try
         {
-            try
+            while (true)
             {
-                return await channel.CallAsync(
-                    BatchGetDocuments, request.Database, request, BatchGetDocumentsResponse.Parser, cancellationToken);
+                try
+                {
+                    return Check(await channel.CallAsync(
+                        BatchGetDocuments, request.Database, request, BatchGetDocumentsResponse.Parser, cancellationToken));
+                }
+                catch (RpcException e) when (Retry.AllowsReadAfter(e))
+                {
+                    retry.Record(e);
+                    await retry.PauseAsync();
+                }
             }
-            catch (RpcException e) when (Retry.AllowsReadAfter(e))
-            {
-                await retry.PauseAsync(e);
-            }
+        }
+        catch (OperationCanceledException e) when (retry.IsBehind(e))
+        {
+            throw retry.ToCancellation();
         }
     }
 
     /// <summary>Writes, in one call: what is done after a failure is up to the caller, who knows what was written.</summary>
     public Task<CommitResponse> CommitAsync(CommitRequest request, CancellationToken cancellationToken) =>
         channel.CallAsync(Commit, request.Database, request, CommitResponse.Parser, cancellationToken);
+
+    // An empty answer must not pass for a missing document, nor a document without a time for one that can be guarded.
+    private static BatchGetDocumentsResponse Check(BatchGetDocumentsResponse response) =>
+        response.ResultCase == BatchGetDocumentsResponse.ResultOneofCase.Missing || response.Found?.UpdateTime is not null
+            ? response
+            : throw new RpcException(StatusCode.Internal, "The answer holds neither a document nor that it is missing.");
 }

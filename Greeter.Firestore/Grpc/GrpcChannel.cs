@@ -19,7 +19,8 @@ internal delegate ValueTask Authorizer(Uri address, HttpRequestHeaders headers, 
 /// <param name="timeout">How long one call may take.</param>
 internal sealed class GrpcChannel(HttpMessageHandler handler, Uri address, Authorizer? authorize, TimeSpan timeout) : IDisposable
 {
-    private static readonly string UserAgent = $"greeter-firestore/{typeof(GrpcChannel).Assembly.GetName().Version} dotnet/{Environment.Version}";
+    private static readonly string UserAgent =
+        $"greeter-firestore/{typeof(GrpcChannel).Assembly.GetName().Version} dotnet/{Environment.Version}";
 
     private readonly HttpMessageInvoker invoker = new(handler);
     private readonly string grpcTimeout = $"{timeout.TotalMilliseconds.ToString("0", CultureInfo.InvariantCulture)}m";
@@ -50,22 +51,21 @@ internal sealed class GrpcChannel(HttpMessageHandler handler, Uri address, Autho
             using var response = await invoker.SendAsync(message, deadline.Token);
             return await ReadResponseAsync(response, parser, deadline.Token);
         }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-        {
-            throw new OperationCanceledException($"Cancelled before {address.Authority} answered {method}.", cancellationToken);
-        }
-        catch (OperationCanceledException e) when (deadline.IsCancellationRequested)
-        {
-            throw new RpcException(
-                StatusCode.DeadlineExceeded, $"{address.Authority} did not answer {method} in {timeout.TotalSeconds} s.", e);
-        }
-        catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException)
-        {
-            throw new RpcException(GrpcStatus.FromTransport(e), $"{address.Authority}: {e.GetBaseException().Message}", e);
-        }
         catch (InvalidProtocolBufferException e)
         {
             throw new RpcException(StatusCode.Internal, $"{address.Authority} answered {method} with no {typeof(TResponse).Name}.", e);
+        }
+        // A call that is cancelled may also end with what its connection ends with.
+        catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException)
+        {
+            if (cancellationToken.IsCancellationRequested)
+            {
+                throw new OperationCanceledException($"Cancelled before {address.Authority} answered {method}.", e, cancellationToken);
+            }
+            throw deadline.IsCancellationRequested
+                ? new RpcException(
+                    StatusCode.DeadlineExceeded, $"{address.Authority} did not answer {method} in {timeout.TotalSeconds} s.", e)
+                : new RpcException(GrpcStatus.FromTransport(e), $"{address.Authority}: {e.GetBaseException().Message}", e);
         }
     }
 
@@ -90,16 +90,16 @@ internal sealed class GrpcChannel(HttpMessageHandler handler, Uri address, Autho
         HttpResponseMessage response, MessageParser<TResponse> parser, CancellationToken cancellationToken)
         where TResponse : class, IMessage<TResponse>
     {
+        // A status among the headers means that there is neither a body nor a trailer; it counts more than HTTP's.
+        var hasStatus = GrpcStatus.ThrowIfFailed(response.Headers);
         GrpcStatus.ThrowIfNotGrpc(response);
-        // A status among the headers means that there is neither a body nor a trailer.
-        GrpcStatus.ThrowIfFailed(response.Headers);
         await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
         var message = await ReadMessageAsync(body, parser, cancellationToken);
         if (message is not null && await ReadMessageAsync(body, parser, cancellationToken) is not null)
         {
             throw new RpcException(StatusCode.Internal, "The answer has more than one message.");
         }
-        if (!GrpcStatus.ThrowIfFailed(response.TrailingHeaders) && !response.Headers.Contains(GrpcStatus.Name))
+        if (!GrpcStatus.ThrowIfFailed(response.TrailingHeaders) && !hasStatus)
         {
             throw new RpcException(StatusCode.Unknown, "The answer has no grpc-status.");
         }
@@ -126,8 +126,9 @@ internal sealed class GrpcChannel(HttpMessageHandler handler, Uri address, Autho
             var size = GrpcFrame.DecodeHeader(buffer);
             if (size > buffer.Length)
             {
+                var larger = ArrayPool<byte>.Shared.Rent(size);
                 ArrayPool<byte>.Shared.Return(buffer);
-                buffer = ArrayPool<byte>.Shared.Rent(size);
+                buffer = larger;
             }
             await body.ReadExactlyAsync(buffer.AsMemory(0, size), cancellationToken);
             return parser.ParseFrom(buffer, 0, size);
