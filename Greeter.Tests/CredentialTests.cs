@@ -13,6 +13,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 namespace Greeter.Tests;
 
 /// <summary>Cloud Firestore, as far as it goes without Google: stand-ins for its servers check what the app sends them.</summary>
+[Collection(nameof(Alone))]
 public sealed class CredentialTests : IDisposable
 {
     private const string Datastore = "https://www.googleapis.com/auth/datastore";

@@ -6,6 +6,7 @@ using Microsoft.Extensions.Logging;
 namespace Greeter.Tests;
 
 /// <summary>What a visitor gets, and the log says, when Firestore fails.</summary>
+[Collection(nameof(Alone))]
 public class FailureTests
 {
     [Theory]

@@ -9,6 +9,7 @@ using Greeter.Tests.Infrastructure;
 namespace Greeter.Tests;
 
 /// <summary>The app as somebody starts it: alone, twice, and wrongly.</summary>
+[Collection(nameof(Alone))]
 public class ProcessTests
 {
     [Fact]
