@@ -1,3 +1,4 @@
+using Google.Protobuf.Collections;
 using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore;
@@ -30,6 +31,9 @@ public sealed class DocumentSnapshot
     /// <exception cref="NotSupportedException">A field is of a kind that this client does not know.</exception>
     public Dictionary<string, object?>? ToDictionary() =>
         document is null ? null : ValueConverter.ToDictionary(document.Fields, Reference.Database);
+
+    /// <summary>The fields as they came; null for a missing document.</summary>
+    internal MapField<string, Value>? Fields => document?.Fields;
 
     /// <summary>What a write must carry for it to fail if the document is not as it was in this snapshot.</summary>
     internal Precondition ToGuard() => document is null

@@ -23,6 +23,9 @@ public sealed class FirestoreDb : IDisposable
     /// <summary>The database's id, <c>(default)</c> for the default one.</summary>
     public string DatabaseId { get; }
 
+    /// <summary>What this process knows of documents without asking.</summary>
+    internal DocumentMemory Memory { get; } = new();
+
     private string ResourceName { get; }
 
     private string DocumentsPath { get; }
@@ -58,17 +61,21 @@ public sealed class FirestoreDb : IDisposable
         var retry = client.NewRetry(cancellationToken);
         try
         {
-            while (true)
+            // Only the first attempt may guess: whatever becomes of it, the next one reads.
+            for (var guesses = Memory; ; guesses = null)
             {
-                var transaction = new Transaction(this, turn, cancellationToken);
-                var result = await callback(transaction);
-                var writes = transaction.GuardedWrites();
+                var transaction = new Transaction(this, turn, guesses, cancellationToken);
                 try
                 {
-                    await CommitAsync(writes, cancellationToken);
+                    var result = await callback(transaction);
+                    if (transaction.HasGuessed && !transaction.HasWrites)
+                    {
+                        continue;
+                    }
+                    await CommitAsync(transaction, cancellationToken);
                     return result;
                 }
-                catch (RpcException e) when (retry.AllowsCommitAfter(e, writes.Exists(write => write.CurrentDocument is not null)))
+                catch (RpcException e) when (transaction.HasCommitted && retry.AllowsCommitAfter(e, transaction.HasLostTo(e)))
                 {
                     retry.Record(e);
                     if (Retry.IsContention(e) && transaction.ContendedPath is { } path)
@@ -76,6 +83,10 @@ public sealed class FirestoreDb : IDisposable
                         await turn.TakeAsync(path, cancellationToken);
                     }
                     await retry.PauseAsync();
+                }
+                catch (Exception) when (transaction.HasGuessed && !transaction.HasCommitted)
+                {
+                    // The callback may have failed because of what was guessed.
                 }
             }
         }
@@ -108,9 +119,27 @@ public sealed class FirestoreDb : IDisposable
         return new DocumentSnapshot(reference, response.Found);
     }
 
-    internal Task CommitAsync(List<Write> writes, CancellationToken cancellationToken) => writes.Count == 0
-        ? Task.CompletedTask
-        : client.CommitAsync(new CommitRequest { Database = ResourceName, Writes = { writes } }, cancellationToken);
+    internal Task<CommitResponse> CommitAsync(List<Write> writes, CancellationToken cancellationToken) =>
+        client.CommitAsync(new CommitRequest { Database = ResourceName, Writes = { writes } }, cancellationToken);
+
+    private async Task CommitAsync(Transaction transaction, CancellationToken cancellationToken)
+    {
+        var writes = transaction.GuardedWrites();
+        if (writes.Count == 0)
+        {
+            return;
+        }
+        transaction.HasCommitted = true;
+        try
+        {
+            transaction.Remember(await CommitAsync(writes, cancellationToken));
+        }
+        catch (Exception e)
+        {
+            transaction.Forget(hasLost: e is RpcException failure && transaction.HasLostTo(failure));
+            throw;
+        }
+    }
 
     /// <summary>A reference that was stored in a document; it may be to another database, also of another project.</summary>
     internal DocumentReference DocumentFromResourceName(string name)

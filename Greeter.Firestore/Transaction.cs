@@ -10,12 +10,18 @@ namespace Greeter.Firestore;
 public sealed class Transaction
 {
     private readonly DocumentGates.Turn turn;
+    private readonly DocumentMemory? memory;
     private readonly List<DocumentSnapshot> reads = [];
     private readonly List<Write> writes = [];
 
-    internal Transaction(FirestoreDb database, DocumentGates.Turn turn, CancellationToken cancellationToken)
+    /// <param name="database">Where it reads and writes.</param>
+    /// <param name="turn">Its place among others that use the same documents.</param>
+    /// <param name="memory">What it may guess from; null for an attempt that must not guess.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    internal Transaction(
+        FirestoreDb database, DocumentGates.Turn turn, DocumentMemory? memory, CancellationToken cancellationToken)
     {
-        (Database, this.turn, CancellationToken) = (database, turn, cancellationToken);
+        (Database, this.turn, this.memory, CancellationToken) = (database, turn, memory, cancellationToken);
     }
 
     /// <summary>The token that was given to <see cref="FirestoreDb.RunTransactionAsync{T}"/>.</summary>
@@ -26,6 +32,18 @@ public sealed class Transaction
 
     /// <summary>The document that an attempt lost, if it loses: the first that it read.</summary>
     internal string? ContendedPath => reads.Count > 0 ? reads[0].Reference.Path : null;
+
+    /// <summary>Whether a read was answered from memory: only a guarded commit confirms what came of it.</summary>
+    internal bool HasGuessed { get; private set; }
+
+    /// <summary>Whether a document that was not read was guessed to be a new one.</summary>
+    internal bool HasGuessedCreation { get; private set; }
+
+    /// <summary>Whether its writes were sent, so that they may be stored.</summary>
+    internal bool HasCommitted { get; set; }
+
+    /// <summary>Whether there is anything to write.</summary>
+    internal bool HasWrites => writes.Count > 0;
 
     /// <summary>Reads a document; the snapshot may be of a missing one. A second read of the same document gives the same
     /// snapshot. Several reads may run side by side. Tried again on UNAVAILABLE, INTERNAL and DEADLINE_EXCEEDED, for 60 seconds
@@ -51,7 +69,7 @@ public sealed class Transaction
             : null;
         var token = linked?.Token ?? CancellationToken;
         await turn.JoinAsync(documentReference.Path, token);
-        var snapshot = await Database.GetSnapshotAsync(documentReference, token);
+        var snapshot = Guess(documentReference) ?? await Database.GetSnapshotAsync(documentReference, token);
         lock (reads)
         {
             if (FindRead(documentReference) is { } meanwhile)
@@ -93,7 +111,7 @@ public sealed class Transaction
             var guarded = new List<Write>(writes);
             foreach (var read in reads)
             {
-                if (writes.Find(write => (write.Update?.Name ?? write.Delete) == read.Reference.Path) is { } write)
+                if (writes.Find(write => write.Name() == read.Reference.Path) is { } write)
                 {
                     write.CurrentDocument = read.ToGuard();
                 }
@@ -102,7 +120,52 @@ public sealed class Transaction
                     guarded.Add(read.ToGuardWrite());
                 }
             }
+            GuessCreation();
             return guarded;
+        }
+    }
+
+    /// <summary>Whether the commit failed because a document was not as it had been read or guessed to be; without a guard these
+    /// codes are what they say.</summary>
+    internal bool HasLostTo(RpcException e) => e.StatusCode switch
+    {
+        StatusCode.AlreadyExists => reads.Count > 0 || HasGuessedCreation,
+        StatusCode.FailedPrecondition or StatusCode.NotFound => reads.Count > 0,
+        _ => false,
+    };
+
+    /// <summary>Takes the documents of a commit into memory, as they are now.</summary>
+    internal void Remember(CommitResponse response)
+    {
+        var known = reads.ToDictionary(read => read.Reference.Path, read => read.Fields);
+        for (var i = 0; i < writes.Count; i++)
+        {
+            var (write, name) = (writes[i], writes[i].Name());
+            var isNew = write.CurrentDocument is { ConditionTypeCase: Precondition.ConditionTypeOneofCase.Exists };
+            if (write.Update is null || !(isNew || write.UpdateMask is null || known.ContainsKey(name)))
+            {
+                Database.Memory.Forget(name);
+                continue;
+            }
+            known[name] = write.ApplyTo(known.GetValueOrDefault(name));
+            Database.Memory.Remember(new Document
+            {
+                Name = name,
+                Fields = { known[name] },
+                UpdateTime = response.WriteResults[i].UpdateTime,
+            });
+        }
+        Learn(wasRight: true);
+    }
+
+    /// <summary>Forgets the documents of a commit that failed, or may have.</summary>
+    internal void Forget(bool hasLost)
+    {
+        reads.ForEach(read => Database.Memory.Forget(read.Reference.Path));
+        writes.ForEach(write => Database.Memory.Forget(write.Name()));
+        if (hasLost)
+        {
+            Learn(wasRight: false);
         }
     }
 
@@ -117,6 +180,38 @@ public sealed class Transaction
             AddLeaves(write.UpdateMask.FieldPaths, null, write.Update.Fields);
         }
         return write;
+    }
+
+    private void Learn(bool wasRight)
+    {
+        if (HasGuessed)
+        {
+            Database.Memory.Reads.Learn(wasRight);
+        }
+        if (HasGuessedCreation)
+        {
+            Database.Memory.Creations.Learn(wasRight);
+        }
+    }
+
+    // Who merges into one document without reading anything most likely creates it, and only then is all of it known.
+    private void GuessCreation()
+    {
+        if (memory is not null && reads.Count == 0 && writes is [{ UpdateMask: not null } write] && memory.Creations.Favour)
+        {
+            write.CurrentDocument = new Precondition { Exists = false };
+            HasGuessedCreation = true;
+        }
+    }
+
+    private DocumentSnapshot? Guess(DocumentReference reference)
+    {
+        if (memory?.Recall(reference.Path) is not { } document || !memory.Reads.Favour)
+        {
+            return null;
+        }
+        HasGuessed = true;
+        return new DocumentSnapshot(reference, document);
     }
 
     private DocumentSnapshot? FindRead(DocumentReference reference)

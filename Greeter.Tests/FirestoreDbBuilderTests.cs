@@ -147,7 +147,7 @@ public class FirestoreDbBuilderTests
     private static async Task<HttpRequestMessage> CallAsync(FirestoreDbBuilder builder, string host = Host)
     {
         using var handler = new KeepingHandler();
-        builder.Handler = handler;
+        builder.Wrap = _ => handler;
         using IDisposable db = Build(builder, host);
         await ((FirestoreDb)db).Document("sessions/one").GetSnapshotAsync();
         return handler.Request!;

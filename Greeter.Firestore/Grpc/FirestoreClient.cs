@@ -42,8 +42,13 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
     }
 
     /// <summary>Writes, in one call: what is done after a failure is up to the caller, who knows what was written.</summary>
-    public Task<CommitResponse> CommitAsync(CommitRequest request, CancellationToken cancellationToken) =>
-        channel.CallAsync(Commit, request.Database, request, CommitResponse.Parser, cancellationToken);
+    public async Task<CommitResponse> CommitAsync(CommitRequest request, CancellationToken cancellationToken)
+    {
+        var response = await channel.CallAsync(Commit, request.Database, request, CommitResponse.Parser, cancellationToken);
+        return response.WriteResults.Count == request.Writes.Count
+            ? response
+            : throw new RpcException(StatusCode.Internal, "The answer does not tell of each write.");
+    }
 
     // An empty answer must not pass for a missing document, nor a document without a time for one that can be guarded.
     private static BatchGetDocumentsResponse Check(BatchGetDocumentsResponse response) =>

@@ -22,12 +22,12 @@ internal sealed class Retry(TimeProvider time, CancellationToken cancellationTok
 
     /// <summary>Whether the whole transaction may run again. RESOURCE_EXHAUSTED is often a quota for the day: once only.</summary>
     /// <param name="e">What the commit ended with.</param>
-    /// <param name="isGuarded">Whether a guard of the commit can be what failed.</param>
-    public bool AllowsCommitAfter(RpcException e, bool isGuarded) => e.StatusCode switch
+    /// <param name="hasLost">Whether a guard of the commit is what failed.</param>
+    public bool AllowsCommitAfter(RpcException e, bool hasLost) => e.StatusCode switch
     {
         StatusCode.Aborted or StatusCode.Unavailable => true,
         StatusCode.ResourceExhausted => !wasExhausted,
-        _ => isGuarded && IsFailedGuard(e),
+        _ => hasLost,
     };
 
     /// <summary>Whether somebody else was faster.</summary>

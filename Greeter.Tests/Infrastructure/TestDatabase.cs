@@ -8,13 +8,14 @@ namespace Greeter.Tests.Infrastructure;
 internal sealed class TestDatabase : IDisposable
 {
     private readonly TemporaryFolder folder = new();
+    private readonly FirestoreClient client;
 
     private TestDatabase(Func<string, HttpMessageHandler> store, Uri address, TimeProvider? time)
     {
         Wire = new Wire(store(folder.Path));
         // Patient calls: the machine may be busy, and a commit whose time is up is not repeated.
-        var channel = new GrpcChannel(Wire, address, authorize: null, TimeSpan.FromSeconds(30));
-        Db = new FirestoreDb($"test-{Guid.NewGuid():N}"[..30], "(default)", new FirestoreClient(channel, time), Gates);
+        client = new FirestoreClient(new GrpcChannel(Wire, address, authorize: null, TimeSpan.FromSeconds(30)), time);
+        Db = new FirestoreDb($"test-{Guid.NewGuid():N}"[..30], "(default)", client, Gates);
     }
 
     public FirestoreDb Db { get; }
@@ -35,6 +36,9 @@ internal sealed class TestDatabase : IDisposable
         var emulator = await Emulator.SharedAsync();
         return new(_ => new SocketsHttpHandler(), new Uri($"http://{emulator.Host}"), time: null);
     }
+
+    /// <summary>The same database as another process has it: with gates and a memory of its own.</summary>
+    public FirestoreDb OpenAnother() => new(Db.ProjectId, Db.DatabaseId, client);
 
     public void Dispose()
     {
