@@ -35,20 +35,26 @@ public sealed class GreeterProcess : IAsyncDisposable
     public Uri Address { get; private init; } = new("http://127.0.0.1");
 
     /// <summary>Starts it on a free port and waits until it listens.</summary>
-    public static Task<GreeterProcess> StartAsync(params (string Key, string Value)[] environment)
-    {
-        var port = Emulator.FreePort().ToString(CultureInfo.InvariantCulture);
-        return StartAsync([], new($"http://127.0.0.1:{port}"), [("PORT", port), .. environment]);
-    }
+    public static Task<GreeterProcess> StartAsync(params (string Key, string Value)[] environment) =>
+        StartAsync(port => CreateStart([("PORT", port), .. environment]));
 
     /// <summary>Starts it as the test says, to listen where the test expects, and waits until it does.</summary>
-    public static async Task<GreeterProcess> StartAsync(
-        string[] arguments, Uri address, params (string Key, string Value)[] environment)
-    {
-        var app = new GreeterProcess(CreateStart(environment, arguments)) { Address = address };
-        var first = await Task.WhenAny(app.listening.Task, app.process.WaitForExitAsync(), Task.Delay(TimeSpan.FromSeconds(60)));
-        return first == app.listening.Task ? app : throw new InvalidOperationException($"The app did not start:\n{app.Text}");
-    }
+    public static Task<GreeterProcess> StartAsync(
+        string[] arguments, Uri address, params (string Key, string Value)[] environment) =>
+        StartAsync(CreateStart(environment, arguments), address);
+
+    /// <summary>Starts what a platform built, in a folder, with its start line; $PORT is a free port, in the values too.</summary>
+    public static Task<GreeterProcess> StartLineAsync(string folder, string line, params (string Key, string Value)[] environment) =>
+        StartAsync(port =>
+        {
+            var values = environment.Select(one => (one.Key, one.Value.Replace("$PORT", port, StringComparison.Ordinal)));
+            var start = CreateStart([("PORT", port), .. values]);
+            (start.FileName, start.WorkingDirectory) = ("bash", folder);
+            start.ArgumentList.Clear();
+            start.ArgumentList.Add("-c");
+            start.ArgumentList.Add(line);
+            return start;
+        });
 
     /// <summary>Starts it in a way that it is to refuse.</summary>
     public static async Task<(int ExitCode, string Output)> RunAsync(string[] arguments, params (string Key, string Value)[] environment)
@@ -63,7 +69,8 @@ public sealed class GreeterProcess : IAsyncDisposable
     /// <summary>SIGKILL.</summary>
     public async Task KillAsync()
     {
-        process.Kill();
+        // Whole: a platform's start line may leave a shell around the app.
+        process.Kill(entireProcessTree: true);
         await process.WaitForExitAsync();
     }
 
@@ -81,6 +88,19 @@ public sealed class GreeterProcess : IAsyncDisposable
             await KillAsync();
         }
         process.Dispose();
+    }
+
+    private static Task<GreeterProcess> StartAsync(Func<string, ProcessStartInfo> createStart)
+    {
+        var port = Emulator.FreePort().ToString(CultureInfo.InvariantCulture);
+        return StartAsync(createStart(port), new($"http://127.0.0.1:{port}"));
+    }
+
+    private static async Task<GreeterProcess> StartAsync(ProcessStartInfo start, Uri address)
+    {
+        var app = new GreeterProcess(start) { Address = address };
+        var first = await Task.WhenAny(app.listening.Task, app.process.WaitForExitAsync(), Task.Delay(TimeSpan.FromSeconds(60)));
+        return first == app.listening.Task ? app : throw new InvalidOperationException($"The app did not start:\n{app.Text}");
     }
 
     private static ProcessStartInfo CreateStart((string Key, string Value)[] environment, string[]? arguments = null)

@@ -1,0 +1,35 @@
+namespace Greeter.Tests.Infrastructure;
+
+/// <summary>The folder with Greeter.slnx that these tests were built in: a git checkout or not.</summary>
+internal static class Repository
+{
+    private static readonly string[] NotSource = [".git", "bin", "obj", ".firestore", "TestResults"];
+
+    public static string Root { get; } = FindRoot();
+
+    /// <summary>Copies the named files, paths from the root, and nothing else.</summary>
+    public static void Copy(IEnumerable<string> files, string target)
+    {
+        foreach (var file in files)
+        {
+            var copy = Path.Combine(target, file);
+            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+            File.Copy(Path.Combine(Root, file), copy);
+        }
+    }
+
+    /// <summary>The files somebody wrote, as a commit would hold them; paths from the root.</summary>
+    public static IEnumerable<string> Sources() => Directory.EnumerateFiles(Root, "*", SearchOption.AllDirectories)
+        .Select(file => Path.GetRelativePath(Root, file))
+        .Where(file => !file.Split(Path.DirectorySeparatorChar).Intersect(NotSource).Any());
+
+    private static string FindRoot()
+    {
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "Greeter.slnx")))
+        {
+            folder = folder.Parent;
+        }
+        return folder?.FullName ?? throw new InvalidOperationException("There is no Greeter.slnx above the tests.");
+    }
+}
