@@ -27,7 +27,12 @@ internal static class Limits
         var builder = WebApplication.CreateBuilder(args);
         builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning);
         var app = builder.Build();
-        var db = new FirestoreDbBuilder { EmulatorDetection = EmulatorDetection.EmulatorOnly, ProjectId = Scenarios.Project }.Build();
+        var firestore = new FirestoreDbBuilder
+        {
+            EmulatorDetection = EmulatorDetection.EmulatorOnly,
+            ProjectId = Scenarios.Project,
+        };
+        var db = firestore.Build();
         var documents = Enumerable.Range(0, Scenarios.Sessions)
             .Select(_ => db.Collection("client-alone").Document(Guid.NewGuid().ToString("N")))
             .ToArray();
@@ -37,7 +42,7 @@ internal static class Limits
     }
 
     // What the app does with a returning visitor's document: the same read, the same three fields.
-    private static Task<long> ViewAsync(FirestoreDb db, DocumentReference document) => db.RunTransactionAsync(async transaction =>
+    private static Task ViewAsync(FirestoreDb db, DocumentReference document) => db.RunTransactionAsync(async transaction =>
     {
         var fields = (await transaction.GetSnapshotAsync(document)).ToDictionary();
         var views = fields?.GetValueOrDefault("views") as long? ?? 0;
@@ -47,7 +52,6 @@ internal static class Limits
             ["views"] = views + 1,
             ["expireAt"] = Timestamp.FromDateTimeOffset(DateTimeOffset.UtcNow + TimeSpan.FromDays(31)),
         }, SetOptions.MergeAll);
-        return views + 1;
     });
 
     private static async Task<Load> LoopAsync(FirestoreDb db, DocumentReference[] documents, TimeSpan time)

@@ -23,9 +23,11 @@ internal sealed record Load(long Requests, double PerSecond, double P50, double 
     /// <param name="idsFile">The sessions, one id a line; null for first visits.</param>
     public static async Task<Load> WrkAsync(Uri url, int connections, TimeSpan time, string? idsFile)
     {
+        var threads = connections == 1 ? 1 : 2;
+        var script = Path.Combine(Repository.Root, "bench", "load.lua");
         string[] ids = idsFile is null ? [] : [idsFile];
-        var output = await Child.RunAsync("wrk", ["wrk", "--threads", connections == 1 ? "1" : "2", "--connections", $"{connections}",
-            "--duration", $"{time.TotalSeconds}s", "--script", Path.Combine(Repository.Root, "bench", "load.lua"), $"{url}", "--", .. ids]);
+        var output = await Child.RunAsync(
+            "wrk", ["wrk", $"-t{threads}", $"-c{connections}", $"-d{time.TotalSeconds}s", "-s", script, $"{url}", "--", .. ids]);
         var line = output.FirstOrDefault(line => line.StartsWith("result ", StringComparison.Ordinal))
             ?? throw new BenchException($"wrk gave no result:\n{string.Join('\n', output)}");
         var numbers = line.Split(' ')[1..].Select(number => long.Parse(number, CultureInfo.InvariantCulture)).ToArray();

@@ -8,15 +8,18 @@ namespace Greeter.Bench;
 /// <param name="Warm">How many views come before.</param>
 /// <param name="Only">The scenarios to run.</param>
 /// <param name="Peers">Other servers that the HTTP scenarios run against.</param>
-internal sealed record Options(int Rounds, int Seconds, int Warm, IReadOnlyList<string> Only, IReadOnlyList<(string Name, Uri Url)> Peers)
+internal sealed record Options(
+    int Rounds, int Seconds, int Warm, IReadOnlyList<string> Only, IReadOnlyList<(string Name, Uri Url)> Peers)
 {
     private const string Usage = """
-        dotnet run -c Release --project bench -- [--rounds 5] [--seconds 10] [--warm 30000] [--only SCENARIO,…] [--peer NAME=URL]…
+        dotnet run -c Release --project bench -- [OPTION VALUE]…
 
-          --rounds, --seconds   how often each side of a comparison runs, by turns with the others, and how long each time
-          --warm                views on the emulator before anything is measured
-          --only                some of: one-connection returning first one-session embedded start memory relay wandering
-          --peer                run the HTTP scenarios against another server too, for instance --peer main.py=http://127.0.0.1:8080
+          --rounds, --seconds   how often each side of a comparison runs, by turns with the others, and how long: 5, 10
+          --warm                views on the emulator before anything is measured: 30000
+          --only                some of, with commas: one-connection returning first one-session embedded start memory
+                                relay wandering
+          --peer                run the HTTP scenarios against another server too (may be repeated), for instance
+                                main.py=http://127.0.0.1:8080
 
         Google's emulator is started, unless FIRESTORE_EMULATOR_HOST names one that runs already.
         """;
@@ -57,7 +60,8 @@ internal sealed record Options(int Rounds, int Seconds, int Warm, IReadOnlyList<
         text.Split(',') is var names && names.All(All.Contains) ? names : throw new BenchException(Usage);
 
     private static (string Name, Uri Url) ParsePeer(string text) =>
-        text.Split('=', 2) is [var name, var address] && Uri.TryCreate(address, UriKind.Absolute, out var url) && url.Scheme == "http"
+        text.Split('=', 2) is [var name, var address]
+            && Uri.TryCreate(address, UriKind.Absolute, out var url) && url.Scheme == "http"
             ? (name, url)
             : throw new BenchException(Usage);
 }

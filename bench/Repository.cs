@@ -55,7 +55,7 @@ internal static class Repository
         var folder = AppContext.BaseDirectory;
         while (!File.Exists(Path.Combine(folder, "Greeter.slnx")))
         {
-            folder = Path.GetDirectoryName(folder) ?? throw new BenchException("Greeter.slnx is in no folder above this program.");
+            folder = Path.GetDirectoryName(folder) ?? throw new BenchException("Greeter.slnx is in no folder above this.");
         }
         return folder;
     }

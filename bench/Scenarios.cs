@@ -10,13 +10,14 @@ internal sealed class Scenarios(Options options)
     public const int Connections = 16;
 
     private const int Views = 2000;
+    private const string OneConnection = "one connection", OneSession = "one session, 16 at once";
 
     private static readonly (string Scenario, string Title, int Connections)[] HttpScenarios =
     [
         (Options.Returning, "returning visitors", Connections),
         (Options.First, "first visits", Connections),
-        (Options.OneConnection, "one connection", 1),
-        (Options.OneSession, "one session, 16 at once", Connections),
+        (Options.OneConnection, OneConnection, 1),
+        (Options.OneSession, OneSession, Connections),
     ];
 
     private static readonly TimeSpan Way = TimeSpan.FromMilliseconds(10);
@@ -80,7 +81,8 @@ internal sealed class Scenarios(Options options)
         }
         var url = Child.FreeUrl();
         Say.Line($"starts Google's emulator at {url.Authority}");
-        var child = Child.Start("the emulator", ["gcloud", "emulators", "firestore", "start", $"--host-port={url.Authority}", "--quiet"], null, url);
+        string[] command = ["gcloud", "emulators", "firestore", "start", $"--host-port={url.Authority}", "--quiet"];
+        var child = Child.Start("the emulator", command, null, url);
         children.Add(child);
         await child.AnswersAsync();
         emulator = url.Authority;
@@ -117,6 +119,10 @@ internal sealed class Scenarios(Options options)
         await RunRoundsAsync(together);
         await RunRoundsAsync(pair);
         await RunRoundsAsync(last);
+        if (rows.Find(row => row.Title == OneSession) is { } crowd && rows.Find(row => row.Title == OneConnection) is { } single)
+        {
+            crowd.Note = $"{Table.FormatRatio(crowd, single)} of one connection";
+        }
         return (client, empty);
     }
 
@@ -154,7 +160,7 @@ internal sealed class Scenarios(Options options)
         var ids = (await PrepareAsync("embedded: ", app.Url, Sessions)).Ids;
         var empty = new Row("empty endpoint", time => Load.WrkAsync(limit.Url, Connections, time, null));
         sides.Add(empty);
-        sides.Add(new Row("embedded store", time => Load.WrkAsync(app.Url, Connections, time, ids)));
+        sides.Add(new Row("embedded store", time => Load.WrkAsync(app.Url, Connections, time, ids)) { IsOnFirestore = false });
         return empty;
     }
 
@@ -232,14 +238,15 @@ internal sealed class Scenarios(Options options)
             return;
         }
         const int Visitors = 200;
-        Say.Line($"{Visitors} first and {Visitors} returning visits, one after the other, {Way.TotalMilliseconds} ms each way from Firestore");
+        Say.Line($"{Visitors} first and {Visitors} returning visits, one by one, Firestore {Way.TotalMilliseconds} ms away");
         using var relay = new Relay(emulator, Way);
         await using var app = await StartAppAsync("the distant app", ("FIRESTORE_EMULATOR_HOST", relay.Host));
         await Load.ExactlyAsync(Visitors, Connections, _ => app.Url, _ => null);
         async Task<string[]> MeasureAsync(string title, Func<int, string?> id)
         {
             var (load, ids) = await Load.ExactlyAsync(Visitors, 1, _ => app.Url, id);
-            rows.Add(new Row(title) { Loads = { load }, Note = $"{load.P50 / (2 * Way.TotalMilliseconds):0.00} round trips at p50" });
+            var roundTrips = load.P50 / (2 * Way.TotalMilliseconds);
+            rows.Add(new Row(title) { Loads = { load }, Note = $"{roundTrips:0.00} round trips at p50" });
             return ids;
         }
         var ids = await MeasureAsync("first visit, 10 ms each way", _ => null);
@@ -292,9 +299,13 @@ internal sealed class Scenarios(Options options)
         {
             var load = await Load.WrkAsync(app.Url, Connections, TimeSpan.FromSeconds(2), ids);
             row.Loads.Add(load);
-            now = (now.Requests + load.Requests, app.ResidentBytes / 1e6);
+            var before = now.Requests;
+            now = (before + load.Requests, app.ResidentBytes / 1e6);
             early = early.Requests < Early ? now : early;
-            Say.Line($"{now.Requests:#,0} embedded requests: {now.Megabytes:0} MB resident");
+            if (now.Requests / Early > before / Early)
+            {
+                Say.Line($"{now.Requests:#,0} embedded requests: {now.Megabytes:0} MB resident");
+            }
         }
         row.Note = $"{early.Megabytes:0} MB after {early.Requests:#,0}, {now.Megabytes:0} MB after {now.Requests:#,0}: "
             + $"{now.Megabytes / early.Megabytes - 1:+0.0 %;-0.0 %}";
@@ -311,7 +322,8 @@ internal sealed class Scenarios(Options options)
     private static Child LaunchLimit(string limit, params (string Key, string Value)[] environment)
     {
         var url = Child.FreeUrl();
-        return Child.Start(limit, ["dotnet", typeof(Limits).Assembly.Location, limit, "--urls", url.OriginalString], environment, url);
+        var command = new[] { "dotnet", typeof(Limits).Assembly.Location, limit, "--urls", url.OriginalString };
+        return Child.Start(limit, command, environment, url);
     }
 
     private async Task<Child> StartAppAsync(string name, params (string Key, string Value)[] environment)
@@ -329,7 +341,7 @@ internal sealed class Scenarios(Options options)
         name,
         ("GOOGLE_CLOUD_PROJECT", ""),
         ("ASPNETCORE_ENVIRONMENT", "Development"),
-        ("Firestore__EmbeddedFolder", Directory.CreateDirectory(Path.Combine(Repository.Work, Guid.NewGuid().ToString("N"))).FullName));
+        ("Firestore__EmbeddedFolder", Path.Combine(Repository.Work, Guid.NewGuid().ToString("N"))));
 
     private async Task<Child> StartedAsync(Child child)
     {

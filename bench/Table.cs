@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Greeter.Bench;
 
 /// <summary>One line of the table.</summary>
@@ -11,6 +13,9 @@ internal sealed class Row(string title, Func<TimeSpan, Task<Load>>? run = null)
 
     /// <summary>What came of it, one for each round.</summary>
     public List<Load> Loads { get; } = [];
+
+    /// <summary>Whether the client alone is a limit for it.</summary>
+    public bool IsOnFirestore { get; init; } = true;
 
     public double? CallsPerView { get; set; }
 
@@ -36,10 +41,15 @@ internal static class Table
         return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
     }
 
-    public static string FormatSpread(IEnumerable<double> ratios)
+    /// <summary>Of each round's requests/s to the same round's of another: the median and the extremes.</summary>
+    public static string FormatRatio(Row row, Row? other)
     {
-        var all = ratios.ToArray();
-        return all.Length == 0 ? "" : $"{Median(all):0.00} ({all.Min():0.00} to {all.Max():0.00})";
+        if (other is null || row == other || row.Run is null)
+        {
+            return "";
+        }
+        var ratios = row.Loads.Zip(other.Loads, (load, most) => load.PerSecond / most.PerSecond).ToArray();
+        return $"{Median(ratios):0.00} ({ratios.Min():0.00} to {ratios.Max():0.00})";
     }
 
     private static string[] FormatRow(Row row, Row? client, Row? empty) =>
@@ -50,21 +60,16 @@ internal static class Table
         FormatMedian(row, load => load.P99, "0.0"),
         row.Loads.Count == 0 ? "" : $"{row.Loads.Sum(load => load.Failures)}",
         $"{row.CallsPerView:0.00}",
-        FormatRatio(row, client),
-        FormatRatio(row, empty),
+        row == empty || !row.IsOnFirestore ? "" : FormatRatio(row, client),
+        row == client ? "" : FormatRatio(row, empty),
         row.Note,
     ];
 
     // A zero was not measured.
     private static string FormatMedian(Row row, Func<Load, double> number, string format) =>
         row.Loads.Count > 0 && Median(row.Loads.Select(number)) is > 0 and var median
-            ? median.ToString(format, System.Globalization.CultureInfo.InvariantCulture)
+            ? median.ToString(format, CultureInfo.InvariantCulture)
             : "";
-
-    // Of each round to the same round of the limit.
-    private static string FormatRatio(Row row, Row? limit) => limit is null || row == limit || row.Run is null
-        ? ""
-        : FormatSpread(row.Loads.Zip(limit.Loads, (load, most) => load.PerSecond / most.PerSecond));
 
     private static string FormatLine(string[] row, int[] widths) => string.Join("  ", row.Select((cell, column) =>
         column == 0 || column == row.Length - 1 ? cell.PadRight(widths[column]) : cell.PadLeft(widths[column]))).TrimEnd();
