@@ -1,0 +1,82 @@
+using System.Diagnostics;
+using Greeter.Firestore;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Logging;
+
+namespace Greeter.Bench;
+
+/// <summary>What the app is held against, each in a process of its own: this program, started with one of these words.</summary>
+internal static class Limits
+{
+    public const string Empty = "empty-endpoint";
+    public const string Client = "client-alone";
+
+    /// <summary>The program of <c>dotnet new web</c>, with the log level that its appsettings.json sets.</summary>
+    public static void RunEmptyEndpoint(string[] args)
+    {
+        var builder = WebApplication.CreateBuilder(args);
+        builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning);
+        var app = builder.Build();
+        app.MapGet("/", () => "Hello World!");
+        app.Run();
+    }
+
+    /// <summary>The client without the app: GET /run?seconds=N runs it in a loop and answers with a <see cref="Load"/>.</summary>
+    public static void RunClientAlone(string[] args)
+    {
+        var builder = WebApplication.CreateBuilder(args);
+        builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning);
+        var app = builder.Build();
+        var firestore = new FirestoreDbBuilder
+        {
+            EmulatorDetection = EmulatorDetection.EmulatorOnly,
+            ProjectId = Scenarios.Project,
+        };
+        var db = firestore.Build();
+        var documents = Enumerable.Range(0, Scenarios.Sessions)
+            .Select(_ => db.Collection("client-alone").Document(Guid.NewGuid().ToString("N")))
+            .ToArray();
+        app.MapGet("/", () => "ready");
+        app.MapGet("/run", (double seconds) => LoopAsync(db, documents, TimeSpan.FromSeconds(seconds)));
+        app.Run();
+    }
+
+    // What the app does with a returning visitor's document: the same read, the same three fields.
+    private static Task ViewAsync(FirestoreDb db, DocumentReference document) => db.RunTransactionAsync(async transaction =>
+    {
+        var fields = (await transaction.GetSnapshotAsync(document)).ToDictionary();
+        var views = fields?.GetValueOrDefault("views") as long? ?? 0;
+        transaction.Set(document, new Dictionary<string, object>
+        {
+            ["greeting"] = "Hello World",
+            ["views"] = views + 1,
+            ["expireAt"] = Timestamp.FromDateTimeOffset(DateTimeOffset.UtcNow + TimeSpan.FromDays(31)),
+        }, SetOptions.MergeAll);
+    });
+
+    private static async Task<Load> LoopAsync(FirestoreDb db, DocumentReference[] documents, TimeSpan time)
+    {
+        var (next, failures) = (-1, 0);
+        var clock = Stopwatch.StartNew();
+        async Task<List<double>> VisitAsync()
+        {
+            var latencies = new List<double>();
+            while (clock.Elapsed < time)
+            {
+                var began = Stopwatch.GetTimestamp();
+                try
+                {
+                    await ViewAsync(db, documents[Interlocked.Increment(ref next) % documents.Length]);
+                }
+                catch (RpcException)
+                {
+                    Interlocked.Increment(ref failures);
+                }
+                latencies.Add(Stopwatch.GetElapsedTime(began).TotalMilliseconds);
+            }
+            return latencies;
+        }
+        var latencies = await Task.WhenAll(Enumerable.Range(0, Scenarios.Connections).Select(_ => Task.Run(VisitAsync)));
+        return Load.From([.. latencies.SelectMany(each => each)], clock.Elapsed, failures);
+    }
+}
