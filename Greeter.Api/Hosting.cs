@@ -19,9 +19,12 @@ namespace Greeter.Api;
 /// time budget, failures, health, logs.</summary>
 internal static class Hosting
 {
-    /// <summary>Sets up the host from environment and configuration; <see cref="UseHosting"/> is the other half.</summary>
-    public static WebApplicationBuilder AddHosting(this WebApplicationBuilder builder)
+    /// <summary>A builder whose host is set up from environment and configuration; <see cref="UseHosting"/> is the other half.
+    /// </summary>
+    public static WebApplicationBuilder CreateBuilder(string[] args)
     {
+        // There are no configuration files to watch; a watcher would see each line of the embedded store's file.
+        var builder = WebApplication.CreateSlimBuilder([.. args, "--hostBuilder:reloadConfigOnChange=false"]);
         ReportFailureToStart(AddLogging(builder));
         Listen(builder);
         var drain = new ConnectionDrain();

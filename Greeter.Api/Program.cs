@@ -3,7 +3,7 @@ using System.Text.Encodings.Web;
 using System.Text.Unicode;
 using Greeter.Api;
 
-var app = WebApplication.CreateBuilder(args).AddHosting().Build().UseHosting();
+var app = Hosting.CreateBuilder(args).Build().UseHosting();
 var db = app.Services.GetRequiredService<FirestoreDb>();
 var sessions = db.Collection("sessions");
 string[] greetings =

@@ -150,6 +150,29 @@ public sealed class CredentialTests : IDisposable
     }
 
     [Fact]
+    public async Task On_Heroku_a_key_in_a_config_variable_becomes_the_file_that_is_read()
+    {
+        await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
+        await using var firestore = await StartFirestoreAsync();
+        var file = WriteKey(tokens, "key-project");
+        var content = await File.ReadAllTextAsync(file);
+        File.Delete(file);
+        await using var app = await GreeterProcess.StartLineAsync(
+            Repository.Root,
+            $". ./.profile; exec dotnet {Path.Combine(AppContext.BaseDirectory, "Greeter.Api.dll")}",
+            ("HOME", folder.Path),
+            ("GOOGLE_CREDENTIALS", content),
+            ("Firestore__Endpoint", $"localhost:{firestore.Authority.Split(':')[1]}"),
+            ("SSL_CERT_FILE", Path.Combine(folder.Path, "root.pem")));
+
+        await ShouldCountTwoViewsAsync(app);
+
+        firestore.Requests.Should().OnlyContain(request => request.Headers["authorization"] == "Bearer token-1");
+        File.GetUnixFileMode(Path.Combine(folder.Path, ".google-credentials.json"))
+            .Should().Be(UnixFileMode.UserRead | UnixFileMode.UserWrite);
+    }
+
+    [Fact]
     public async Task In_Development_a_key_in_the_environment_changes_nothing()
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);

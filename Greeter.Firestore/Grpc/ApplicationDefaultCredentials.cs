@@ -79,6 +79,10 @@ internal sealed class ApplicationDefaultCredentials
         {
             throw new RpcException(StatusCode.Unavailable, $"There is no access token: {e.GetBaseException().Message}", e);
         }
+        catch (OperationCanceledException e)
+        {
+            throw new RpcException(StatusCode.Unavailable, "There is no access token yet: what gives them does not answer.", e);
+        }
     }
 
     private static string? AskMetadataServer(string path)

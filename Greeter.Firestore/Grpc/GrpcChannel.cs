@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
@@ -23,6 +24,8 @@ internal sealed class GrpcChannel(HttpMessageHandler handler, Uri address, Autho
         $"greeter-firestore/{typeof(GrpcChannel).Assembly.GetName().Version} dotnet/{Environment.Version}";
 
     private readonly HttpMessageInvoker invoker = new(handler);
+    private readonly ConcurrentDictionary<string, Uri> methods = new();
+    private readonly ConcurrentDictionary<string, string> routes = new();
     private readonly string grpcTimeout = $"{timeout.TotalMilliseconds.ToString("0", CultureInfo.InvariantCulture)}m";
 
     public void Dispose() => invoker.Dispose();
@@ -55,6 +58,10 @@ internal sealed class GrpcChannel(HttpMessageHandler handler, Uri address, Autho
         {
             throw new RpcException(StatusCode.Internal, $"{address.Authority} answered {method} with no {typeof(TResponse).Name}.", e);
         }
+        catch (RpcException e) when (cancellationToken.IsCancellationRequested)
+        {
+            throw new OperationCanceledException($"Cancelled before {address.Authority} was called.", e, cancellationToken);
+        }
         // A call that is cancelled may also end with what its connection ends with.
         catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException)
         {
@@ -71,7 +78,8 @@ internal sealed class GrpcChannel(HttpMessageHandler handler, Uri address, Autho
 
     private HttpRequestMessage CreateRequest(string method, string database, IMessage message)
     {
-        var request = new HttpRequestMessage(HttpMethod.Post, new Uri(address, method))
+        var uri = methods.GetOrAdd(method, static (path, host) => new Uri(host, path), address);
+        var request = new HttpRequestMessage(HttpMethod.Post, uri)
         {
             Version = HttpVersion.Version20,
             VersionPolicy = HttpVersionPolicy.RequestVersionExact,
@@ -81,10 +89,12 @@ internal sealed class GrpcChannel(HttpMessageHandler handler, Uri address, Autho
         request.Headers.TryAddWithoutValidation("grpc-timeout", grpcTimeout);
         request.Headers.TryAddWithoutValidation("user-agent", UserAgent);
         // https://google.aip.dev/client-libraries/4222, and what older front ends read instead
-        request.Headers.TryAddWithoutValidation("x-goog-request-params", $"database={Uri.EscapeDataString(database)}");
+        request.Headers.TryAddWithoutValidation("x-goog-request-params", routes.GetOrAdd(database, ToRoute));
         request.Headers.TryAddWithoutValidation("google-cloud-resource-prefix", database);
         return request;
     }
+
+    private static string ToRoute(string database) => $"database={Uri.EscapeDataString(database)}";
 
     private static async Task<TResponse> ReadResponseAsync<TResponse>(
         HttpResponseMessage response, MessageParser<TResponse> parser, CancellationToken cancellationToken)
