@@ -42,7 +42,7 @@ public class TransactionTests
             return views;
         });
 
-        var results = await Task.WhenAll(CountAsync(), CountAsync());
+        var results = await Task.WhenAll(CountAsync(), CountAsync()).WaitAsync(Patience);
 
         results.Should().BeEquivalentTo([2L, 3L]);
         attempts.Should().Be(3);
@@ -369,7 +369,7 @@ public class TransactionTests
             return results;
         }
 
-        var results = await Task.WhenAll(Enumerable.Range(0, 16).Select(_ => Task.Run(CountAsync)));
+        var results = await Task.WhenAll(Enumerable.Range(0, 16).Select(_ => Task.Run(CountAsync))).WaitAsync(Patience);
 
         results.SelectMany(each => each).Order().Should().Equal(Enumerable.Range(1, 800).Select(i => (long)i));
         results.Should().OnlyContain(each => each.SequenceEqual(each.Order()), "each visitor's numbers rise");
