@@ -222,7 +222,7 @@ public class TransactionTests
             transaction.Set(document, new Dictionary<string, object> { ["more"] = true }, SetOptions.MergeAll);
         });
 
-        (await document.GetSnapshotAsync()).ToDictionary().Should().BeEquivalentTo(new Dictionary<string, object> { ["more"] = true });
+        (await document.GetSnapshotAsync()).ToDictionary().Should().Equal(new Dictionary<string, object?> { ["more"] = true });
     }
 
     [Theory, OnEmbedded, OnEmulator]
@@ -272,7 +272,8 @@ public class TransactionTests
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("sessions/one");
 
-        var run = () => CountAsync(database, document, () => document.SetAsync(Views(10)), _ => throw new FormatException("no more"));
+        var run = () => CountAsync(
+            database, document, () => document.SetAsync(Views(10)), _ => throw new FormatException("no more"));
 
         await run.Should().ThrowAsync<FormatException>();
         (await ViewsAsync(document)).Should().Be(10);
@@ -386,7 +387,7 @@ public class TransactionTests
         async Task CountAsync(int i)
         {
             // A third of them give up sooner or later; what they had written by then may count or not.
-            using var source = i % 3 == 0 ? new CancellationTokenSource(TimeSpan.FromMilliseconds(i % 40)) : new CancellationTokenSource();
+            using var source = new CancellationTokenSource(i % 3 == 0 ? TimeSpan.FromMilliseconds(i % 40) : Patience);
             try
             {
                 await database.Db.RunTransactionAsync(

@@ -53,14 +53,16 @@ internal sealed class GrpcChannel(HttpMessageHandler handler, Uri address, Autho
         }
         catch (InvalidProtocolBufferException e)
         {
-            throw new RpcException(StatusCode.Internal, $"{address.Authority} answered {method} with no {typeof(TResponse).Name}.", e);
+            throw new RpcException(
+                StatusCode.Internal, $"{address.Authority} answered {method} with no {typeof(TResponse).Name}.", e);
         }
         // A call that is cancelled may also end with what its connection ends with.
         catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException)
         {
             if (cancellationToken.IsCancellationRequested)
             {
-                throw new OperationCanceledException($"Cancelled before {address.Authority} answered {method}.", e, cancellationToken);
+                throw new OperationCanceledException(
+                    $"Cancelled before {address.Authority} answered {method}.", e, cancellationToken);
             }
             throw deadline.IsCancellationRequested
                 ? new RpcException(
@@ -114,7 +116,8 @@ internal sealed class GrpcChannel(HttpMessageHandler handler, Uri address, Autho
         var buffer = ArrayPool<byte>.Shared.Rent(1024);
         try
         {
-            var read = await body.ReadAtLeastAsync(buffer.AsMemory(0, GrpcFrame.HeaderSize), GrpcFrame.HeaderSize, false, cancellationToken);
+            var read = await body.ReadAtLeastAsync(
+                buffer.AsMemory(0, GrpcFrame.HeaderSize), GrpcFrame.HeaderSize, throwOnEndOfStream: false, cancellationToken);
             if (read == 0)
             {
                 return null;

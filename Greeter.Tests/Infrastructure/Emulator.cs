@@ -101,7 +101,8 @@ public sealed class Emulator : IAsyncDisposable
     /// <summary>Its first commit may take longer than the client gives a call.</summary>
     private static async Task WarmUpAsync(string host)
     {
-        var channel = new GrpcChannel(new SocketsHttpHandler(), new Uri($"http://{host}"), authorize: null, TimeSpan.FromSeconds(60));
+        var address = new Uri($"http://{host}");
+        var channel = new GrpcChannel(new SocketsHttpHandler(), address, authorize: null, TimeSpan.FromSeconds(60));
         using IDisposable database = new FirestoreDb("warm-up", "(default)", new FirestoreClient(channel));
         await ((FirestoreDb)database).Document("warm/up").SetAsync(new Dictionary<string, object> { ["views"] = 1L });
     }
@@ -109,8 +110,8 @@ public sealed class Emulator : IAsyncDisposable
     // To each process of the tree: the emulator is a child of gcloud's.
     private void Signal(string name)
     {
-        using var kill = Process.Start(
-            "bash", ["-c", $"tree() {{ echo $1; for child in $(pgrep -P $1); do tree $child; done; }}; kill -{name} $(tree {process!.Id})"]);
+        const string Tree = "tree() { echo $1; for child in $(pgrep -P $1); do tree $child; done; }";
+        using var kill = Process.Start("bash", ["-c", $"{Tree}; kill -{name} $(tree {process!.Id})"]);
         kill.WaitForExit();
     }
 
