@@ -43,5 +43,10 @@ public sealed class DocumentSnapshot
     /// <summary>A write that changes nothing and fails if the document is not as it was in this snapshot.</summary>
     internal Write ToGuardWrite() => document is null
         ? new Write { Delete = Reference.Path, CurrentDocument = ToGuard() }
-        : new Write { Update = new Document { Name = Reference.Path }, UpdateMask = new DocumentMask(), CurrentDocument = ToGuard() };
+        : new Write
+        {
+            Update = new Document { Name = Reference.Path },
+            UpdateMask = new DocumentMask(),
+            CurrentDocument = ToGuard(),
+        };
 }

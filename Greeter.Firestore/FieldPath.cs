@@ -24,7 +24,8 @@ internal static class FieldPath
         var position = 0;
         do
         {
-            names.Add(position < path.Length && path[position] == '`' ? ParseQuoted(path, ref position) : ParseSimple(path, ref position));
+            var isQuoted = position < path.Length && path[position] == '`';
+            names.Add(isQuoted ? ParseQuoted(path, ref position) : ParseSimple(path, ref position));
         }
         while (position < path.Length && path[position++] == '.');
         return position == path.Length && path[^1] != '.' ? names : throw new FormatException($"'{path}' is no field path.");

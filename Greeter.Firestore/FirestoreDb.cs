@@ -149,7 +149,7 @@ public sealed class FirestoreDb : IDisposable
         {
             throw new NotSupportedException($"'{name}' is no reference to a document.");
         }
-        var database = projectId == ProjectId && databaseId == DatabaseId ? this : new FirestoreDb(projectId, databaseId, client, gates);
-        return new DocumentReference(database, name);
+        var isHere = projectId == ProjectId && databaseId == DatabaseId;
+        return new DocumentReference(isHere ? this : new FirestoreDb(projectId, databaseId, client, gates), name);
     }
 }

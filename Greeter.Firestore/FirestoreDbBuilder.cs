@@ -77,7 +77,8 @@ public sealed class FirestoreDbBuilder
         if (!TryParseHostPort(host, out var address))
         {
             throw new InvalidOperationException(
-                $"{EmulatorVariable} is '{host}': set it to the emulator's host:port, for instance 127.0.0.1:8080, without http://.");
+                $"{EmulatorVariable} is '{host}': set it to the emulator's host:port, for instance 127.0.0.1:8080, "
+                + "without http://.");
         }
         var projectId = NullIfEmpty(ProjectId) ?? DefaultEmulatorProject;
         Location = $"the Firestore emulator at {address.Authority}, project {projectId}";
@@ -135,7 +136,7 @@ public sealed class FirestoreDbBuilder
         var authority = host.Contains(':', StringComparison.Ordinal) && host[0] != '[' ? $"[{host}]{text[colon..]}" : text;
         return Uri.TryCreate($"http://{authority}", UriKind.Absolute, out address!)
             && colon > 0 && ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out _)
-            && address.GetComponents(UriComponents.PathAndQuery | UriComponents.UserInfo | UriComponents.Fragment, UriFormat.Unescaped) == "/";
+            && address.UserInfo.Length == 0 && address.PathAndQuery == "/" && address.Fragment.Length == 0;
     }
 
     private static string? NullIfEmpty(string? text) => string.IsNullOrWhiteSpace(text) ? null : text.Trim();

@@ -9,13 +9,15 @@ namespace Greeter.Firestore;
 /// <summary>.NET's values to Firestore's and back.</summary>
 internal static class ValueConverter
 {
-    /// <exception cref="ArgumentException">The data is no dictionary, or a value is of a type that Firestore does not have.</exception>
+    /// <exception cref="ArgumentException">The data is no dictionary, or a value is of a type that Firestore does not
+    /// have.</exception>
     public static void AddTo(MapField<string, Value> fields, object data)
     {
         ArgumentNullException.ThrowIfNull(data);
         if (data is not IEnumerable<KeyValuePair<string, object?>> map)
         {
-            throw new ArgumentException($"A document or map is an IDictionary<string, object>, not {data.GetType()}.", nameof(data));
+            throw new ArgumentException(
+                $"A document or map is an IDictionary<string, object>, not {data.GetType()}.", nameof(data));
         }
         foreach (var (name, value) in map)
         {

@@ -82,7 +82,8 @@ public class DocumentGatesTests
         using var inside = gates.NewTurn();
         using var turn = gates.NewTurn();
         await inside.TakeAsync("a", default);
-        await turn.Awaiting(it => it.TakeAsync("a", new CancellationToken(true))).Should().ThrowAsync<OperationCanceledException>();
+        await turn.Awaiting(it => it.TakeAsync("a", new CancellationToken(true)))
+            .Should().ThrowAsync<OperationCanceledException>();
 
         var again = turn.TakeAsync("a", default);
         again.IsCompleted.Should().BeFalse();

@@ -53,7 +53,9 @@ public sealed class DocumentMemoryTests : IDisposable
     {
         await document.SetAsync(new Dictionary<string, object?>
         {
-            ["other"] = double.NaN, ["map"] = new Dictionary<string, object?> { ["a"] = 1, ["b"] = 2 }, ["views"] = 1,
+            ["other"] = double.NaN,
+            ["map"] = new Dictionary<string, object?> { ["a"] = 1, ["b"] = 2 },
+            ["views"] = 1,
         });
         await MergeAsync(new Dictionary<string, object?> { ["map"] = new Dictionary<string, object?> { ["b"] = 3, ["c.d"] = 4 } });
         var before = database.Wire.Calls.Count();

@@ -4,6 +4,7 @@ using Greeter.Tests.Infrastructure;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Hosting.Internal;
 
 namespace Greeter.Tests;
 
@@ -31,7 +32,8 @@ public class FirestoreDbBuilderTests
     {
         var builder = new FirestoreDbBuilder { EmulatorDetection = detection };
 
-        builder.Invoking(it => Build(it, host)).Should().Throw<InvalidOperationException>().WithMessage("*FIRESTORE_EMULATOR_HOST*");
+        builder.Invoking(it => Build(it, host)).Should().Throw<InvalidOperationException>()
+            .WithMessage("*FIRESTORE_EMULATOR_HOST*");
     }
 
     [Theory]
@@ -76,7 +78,7 @@ public class FirestoreDbBuilderTests
     [Fact]
     public async Task The_emulator_is_told_who_may_do_everything()
     {
-        var call = await CallAsync(new FirestoreDbBuilder { EmulatorDetection = EmulatorDetection.EmulatorOnly, ProjectId = "p" });
+        var call = await CallAsync(new() { EmulatorDetection = EmulatorDetection.EmulatorOnly, ProjectId = "p" });
 
         call.Headers.GetValues("Authorization").Should().Equal("Bearer owner");
         call.Headers.GetValues("x-goog-request-params").Should().Equal("database=projects%2Fp%2Fdatabases%2F%28default%29");
@@ -86,11 +88,14 @@ public class FirestoreDbBuilderTests
     [InlineData(null, null, "google-cloud-firestore-emulator", "(default)")]
     [InlineData("", " ", "google-cloud-firestore-emulator", "(default)")]
     [InlineData(" p ", "d", "p", "d")]
-    public void Project_and_database_have_defaults(string? projectId, string? databaseId, string expectedProject, string expectedDatabase)
+    public void Project_and_database_have_defaults(
+        string? projectId, string? databaseId, string expectedProject, string expectedDatabase)
     {
         var builder = new FirestoreDbBuilder
         {
-            EmulatorDetection = EmulatorDetection.EmulatorOnly, ProjectId = projectId, DatabaseId = databaseId,
+            EmulatorDetection = EmulatorDetection.EmulatorOnly,
+            ProjectId = projectId,
+            DatabaseId = databaseId,
         };
 
         var db = Build(builder, Host);
@@ -103,8 +108,8 @@ public class FirestoreDbBuilderTests
     public async Task A_database_of_another_name_is_another_database()
     {
         var host = (await Emulator.SharedAsync()).Host;
-        FirestoreDb Open(string? id) =>
-            Build(new() { EmulatorDetection = EmulatorDetection.EmulatorOnly, ProjectId = "test-databases", DatabaseId = id }, host);
+        FirestoreDb Open(string? id) => Build(
+            new() { EmulatorDetection = EmulatorDetection.EmulatorOnly, ProjectId = "test-databases", DatabaseId = id }, host);
         using IDisposable first = Open(null), second = Open("second");
         var reference = ((FirestoreDb)second).Document("sessions/one");
         await reference.SetAsync(new Dictionary<string, object> { ["views"] = 1L });
@@ -138,7 +143,7 @@ public class FirestoreDbBuilderTests
             .Build();
         using var services = new ServiceCollection()
             .AddSingleton<IConfiguration>(configuration)
-            .AddSingleton<IHostEnvironment>(new Microsoft.Extensions.Hosting.Internal.HostingEnvironment { EnvironmentName = "Production" })
+            .AddSingleton<IHostEnvironment>(new HostingEnvironment { EnvironmentName = "Production" })
             .BuildServiceProvider();
         return builder.Build(services);
     }

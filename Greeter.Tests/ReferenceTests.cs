@@ -70,7 +70,8 @@ public sealed class ReferenceTests : IDisposable
     [Fact]
     public void A_path_of_the_wrong_length_is_refused()
     {
-        Db.Collection("sessions").Invoking(it => it.Document("a/b")).Should().Throw<ArgumentException>().WithMessage("*'a/b'*odd*");
+        Db.Collection("sessions").Invoking(it => it.Document("a/b")).Should().Throw<ArgumentException>()
+            .WithMessage("*'a/b'*odd*");
         Db.Invoking(it => it.Document("a")).Should().Throw<ArgumentException>().WithMessage("*even*");
         Db.Invoking(it => it.Document("a/b/c")).Should().Throw<ArgumentException>();
         Db.Invoking(it => it.Collection("a/b")).Should().Throw<ArgumentException>();

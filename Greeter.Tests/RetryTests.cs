@@ -21,12 +21,15 @@ public sealed class RetryTests : IDisposable
 
     public void Dispose() => database.Dispose();
 
-    public static TheoryData<StatusCode> RetriedReads => [StatusCode.Unavailable, StatusCode.Internal, StatusCode.DeadlineExceeded];
+    public static TheoryData<StatusCode> RetriedReads =>
+        [StatusCode.Unavailable, StatusCode.Internal, StatusCode.DeadlineExceeded];
 
-    public static TheoryData<StatusCode> RetriedCommits => [StatusCode.Aborted, StatusCode.Unavailable, StatusCode.ResourceExhausted];
+    public static TheoryData<StatusCode> RetriedCommits =>
+        [StatusCode.Aborted, StatusCode.Unavailable, StatusCode.ResourceExhausted];
 
     /// <summary>What says that a guard failed, where there was one.</summary>
-    public static TheoryData<StatusCode> FailedGuards => [StatusCode.FailedPrecondition, StatusCode.AlreadyExists, StatusCode.NotFound];
+    public static TheoryData<StatusCode> FailedGuards =>
+        [StatusCode.FailedPrecondition, StatusCode.AlreadyExists, StatusCode.NotFound];
 
     public static TheoryData<StatusCode> OtherReads => AllBut(RetriedReads);
 
@@ -103,7 +106,8 @@ public sealed class RetryTests : IDisposable
     [Fact]
     public async Task An_answer_that_says_nothing_is_no_missing_document()
     {
-        Wire.Answer = (method, earlier, _) => Task.FromResult(earlier == 0 && method == Wire.Read ? Wire.Success(new BatchGetDocumentsResponse()) : null);
+        Wire.Answer = (method, earlier, _) => Task.FromResult(
+            earlier == 0 && method == Wire.Read ? Wire.Success(new BatchGetDocumentsResponse()) : null);
 
         (await CountAsync()).Should().Be((1, 1));
 
@@ -146,7 +150,8 @@ public sealed class RetryTests : IDisposable
     public async Task A_commit_is_tried_again_once_where_something_is_exhausted()
     {
         Wire.Fail(
-            Wire.Commit, StatusCode.ResourceExhausted, StatusCode.Unavailable, StatusCode.ResourceExhausted, StatusCode.ResourceExhausted);
+            Wire.Commit,
+            [StatusCode.ResourceExhausted, StatusCode.Unavailable, StatusCode.ResourceExhausted, StatusCode.ResourceExhausted]);
 
         (await FailAsync(() => CountAsync())).StatusCode.Should().Be(StatusCode.ResourceExhausted);
 
@@ -248,7 +253,8 @@ public sealed class RetryTests : IDisposable
         var e = await CancelAsync(() => CountAsync(source.Token));
 
         e.CancellationToken.Should().Be(source.Token);
-        e.InnerException.Should().BeOfType<RpcException>().Which.Status.Should().Be(new Status(StatusCode.Unavailable, "failure 2"));
+        e.InnerException.Should().BeOfType<RpcException>()
+            .Which.Status.Should().Be(new Status(StatusCode.Unavailable, "failure 2"));
     }
 
     [Theory]
@@ -342,7 +348,7 @@ public sealed class RetryTests : IDisposable
     private static Dictionary<string, object> Views(long views) => new() { ["views"] = views };
 
     private static TheoryData<StatusCode> AllBut(params IEnumerable<object[]>[] retried) =>
-        [.. Enum.GetValues<StatusCode>().Except([StatusCode.OK, .. retried.SelectMany(data => data).Select(row => (StatusCode)row[0])])];
+        [.. Enum.GetValues<StatusCode>().Skip(1).Except(retried.SelectMany(data => data).Select(row => (StatusCode)row[0]))];
 
     private static async Task<RpcException> FailAsync(Func<Task> action) =>
         (await action.Should().ThrowAsync<RpcException>()).Which;

@@ -12,8 +12,8 @@ public class ValueTests
 {
     private static readonly string[] OddNames =
     [
-        "a.b", "a`b", @"a\b", @"\", "`", "``", @"\`", "a\"b", "'", " ", "1a", "-", "größe", "😀", "a/b", "[0]", "*", "~", "_", "_1", "a\nb",
-        ".", "..", new string('n', 700),
+        "a.b", "a`b", @"a\b", @"\", "`", "``", @"\`", "a\"b", "'", " ", "1a", "-", "größe", "😀", "a/b", "[0]", "*", "~",
+        "_", "_1", "a\nb", ".", "..", new string('n', 700),
     ];
 
     [Theory, OnEmbedded, OnEmulator]
@@ -49,7 +49,8 @@ public class ValueTests
         var values = EveryKind(database.Db);
         await document.SetAsync(values);
 
-        await document.SetAsync(new Dictionary<string, object> { ["views"] = 7L, ["text, usual"] = "other" }, SetOptions.MergeAll);
+        await document.SetAsync(
+            new Dictionary<string, object> { ["views"] = 7L, ["text, usual"] = "other" }, SetOptions.MergeAll);
 
         values["views"] = 7L;
         values["text, usual"] = "other";
@@ -79,7 +80,10 @@ public class ValueTests
             ["kept"] = 1L,
             ["map"] = new Dictionary<string, object>
             {
-                ["kept"] = 1L, ["changed"] = 1L, ["deep"] = new Dictionary<string, object> { ["kept"] = 1L }, ["text"] = "now a map",
+                ["kept"] = 1L,
+                ["changed"] = 1L,
+                ["deep"] = new Dictionary<string, object> { ["kept"] = 1L },
+                ["text"] = "now a map",
             },
             ["list"] = new object[] { 1L, 2L },
             ["emptied"] = new Dictionary<string, object> { ["gone"] = 1L },
@@ -121,7 +125,8 @@ public class ValueTests
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("values/names");
-        var values = OddNames.ToDictionary(name => name, name => (object?)new Dictionary<string, object?> { [name] = 1L, ["kept"] = 1L });
+        var values = OddNames.ToDictionary(
+            name => name, name => (object?)new Dictionary<string, object?> { [name] = 1L, ["kept"] = 1L });
         await document.SetAsync(values);
 
         foreach (var name in OddNames)
@@ -198,8 +203,9 @@ public class ValueTests
 
     public static TheoryData<object> NoValues => new()
     {
-        new object(), 1.5m, 'c', Guid.Empty, TimeSpan.Zero, DateOnly.MinValue, DayOfWeek.Monday, ulong.MaxValue, new Uri("http://a"),
-        new Dictionary<string, int> { ["a"] = 1 }, new Dictionary<int, object> { [1] = 1 }, new[] { Guid.Empty }, (1, 2), new { a = 1 },
+        new object(), 1.5m, 'c', Guid.Empty, TimeSpan.Zero, DateOnly.MinValue, DayOfWeek.Monday, ulong.MaxValue,
+        new Uri("http://a"), new Dictionary<string, int> { ["a"] = 1 }, new Dictionary<int, object> { [1] = 1 },
+        new[] { Guid.Empty }, (1, 2), new { a = 1 },
     };
 
     [Theory, MemberData(nameof(NoValues))]
@@ -349,7 +355,8 @@ public class ValueTests
         ["geo point"] = new GeoPoint(52.5200066, 13.404954),
         ["geo point, corner"] = new GeoPoint(-90, 180),
         ["geo point, zero"] = new GeoPoint(0, 0),
-        ["array"] = new object?[] { null, true, 1L, 1.0, "a", Blob.CopyFrom([1]), new Dictionary<string, object?> { ["a"] = new[] { 1L } } },
+        ["array"] = new object?[] { null, true, 1L, 1.0, "a", Blob.CopyFrom([1]), Nest(2) },
+        ["array in a map in an array"] = new object[] { new Dictionary<string, object?> { ["a"] = new[] { 1L } } },
         ["array, empty"] = Array.Empty<object>(),
         ["array, list"] = new List<string> { "a", "b" },
         ["map"] = OddNames.ToDictionary(name => name, name => (object?)name),
@@ -381,7 +388,7 @@ public class ValueTests
         GeoPoint point => $"geo point {Describe(point.Latitude)} {Describe(point.Longitude)}",
         DocumentReference reference => $"reference {reference.Path}",
         Dictionary<string, object?> map =>
-            $"map {{{string.Join(", ", map.OrderBy(field => field.Key, StringComparer.Ordinal).Select(it => $"{it.Key}: {Describe(it.Value)}"))}}}",
+            $"map {{{string.Join(", ", map.Select(it => $"{it.Key}: {Describe(it.Value)}").Order(StringComparer.Ordinal))}}}",
         System.Collections.IEnumerable list => $"list [{string.Join(", ", list.Cast<object?>().Select(Describe))}]",
         _ => $"integer {Convert.ToInt64(value, CultureInfo.InvariantCulture)}",
     };

@@ -56,7 +56,8 @@ internal sealed class GrpcChannel(HttpMessageHandler handler, Uri address, Autho
         }
         catch (InvalidProtocolBufferException e)
         {
-            throw new RpcException(StatusCode.Internal, $"{address.Authority} answered {method} with no {typeof(TResponse).Name}.", e);
+            throw new RpcException(
+                StatusCode.Internal, $"{address.Authority} answered {method} with no {typeof(TResponse).Name}.", e);
         }
         catch (RpcException e) when (cancellationToken.IsCancellationRequested)
         {
@@ -67,7 +68,8 @@ internal sealed class GrpcChannel(HttpMessageHandler handler, Uri address, Autho
         {
             if (cancellationToken.IsCancellationRequested)
             {
-                throw new OperationCanceledException($"Cancelled before {address.Authority} answered {method}.", e, cancellationToken);
+                throw new OperationCanceledException(
+                    $"Cancelled before {address.Authority} answered {method}.", e, cancellationToken);
             }
             throw deadline.IsCancellationRequested
                 ? new RpcException(
@@ -124,7 +126,8 @@ internal sealed class GrpcChannel(HttpMessageHandler handler, Uri address, Autho
         var buffer = ArrayPool<byte>.Shared.Rent(1024);
         try
         {
-            var read = await body.ReadAtLeastAsync(buffer.AsMemory(0, GrpcFrame.HeaderSize), GrpcFrame.HeaderSize, false, cancellationToken);
+            var read = await body.ReadAtLeastAsync(
+                buffer.AsMemory(0, GrpcFrame.HeaderSize), GrpcFrame.HeaderSize, throwOnEndOfStream: false, cancellationToken);
             if (read == 0)
             {
                 return null;

@@ -27,8 +27,8 @@ internal static class GrpcFrame
     }
 
     /// <summary>How long the message behind this header is, in bytes.</summary>
-    /// <exception cref="RpcException">INTERNAL if it is compressed, which nobody asked for; RESOURCE_EXHAUSTED if it is longer than
-    /// <see cref="MaxMessageSize"/>.</exception>
+    /// <exception cref="RpcException">INTERNAL if it is compressed, which nobody asked for; RESOURCE_EXHAUSTED if it is longer
+    /// than <see cref="MaxMessageSize"/>.</exception>
     public static int DecodeHeader(ReadOnlySpan<byte> header)
     {
         if (header[0] != 0)

@@ -44,7 +44,7 @@ internal static class GrpcStatus
             return true;
         }
         // Percent-encoded UTF-8: "Status-Message" in https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
-        var detail = headers.TryGetValues(MessageName, out var messages) ? Uri.UnescapeDataString(string.Join(',', messages)) : "";
+        var detail = headers.TryGetValues(MessageName, out var texts) ? Uri.UnescapeDataString(string.Join(',', texts)) : "";
         throw isKnown
             ? new RpcException((StatusCode)code, detail)
             : new RpcException(StatusCode.Unknown, $"The answer has grpc-status '{text}'. {detail}");
@@ -60,7 +60,8 @@ internal static class GrpcStatus
                 return FromHttp2Error(protocol.ErrorCode);
             }
         }
-        return exception is EndOfStreamException or HttpRequestException { HttpRequestError: HttpRequestError.VersionNegotiationError }
+        return exception is EndOfStreamException
+            or HttpRequestException { HttpRequestError: HttpRequestError.VersionNegotiationError }
             ? StatusCode.Internal
             : StatusCode.Unavailable;
     }

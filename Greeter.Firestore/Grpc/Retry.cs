@@ -20,7 +20,8 @@ internal sealed class Retry(TimeProvider time, CancellationToken cancellationTok
     public static bool AllowsReadAfter(RpcException e) =>
         e.StatusCode is StatusCode.Unavailable or StatusCode.Internal or StatusCode.DeadlineExceeded;
 
-    /// <summary>Whether the whole transaction may run again. RESOURCE_EXHAUSTED is often a quota for the day: once only.</summary>
+    /// <summary>Whether the whole transaction may run again. RESOURCE_EXHAUSTED is often a quota for the day: once
+    /// only.</summary>
     /// <param name="e">What the commit ended with.</param>
     /// <param name="hasLost">Whether a guard of the commit is what failed.</param>
     public bool AllowsCommitAfter(RpcException e, bool hasLost) => e.StatusCode switch

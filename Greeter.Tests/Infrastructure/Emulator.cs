@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using Greeter.Firestore;
+using Greeter.Firestore.Grpc;
 
 namespace Greeter.Tests.Infrastructure;
 
@@ -8,6 +10,16 @@ namespace Greeter.Tests.Infrastructure;
 public sealed class Emulator : IAsyncDisposable
 {
     private static readonly Lazy<Task<Emulator>> SharedInstance = new(StartAsync);
+
+    // Ends the emulator, all its processes, when this process ends, however it ends.
+    private const string Watch = """
+        set -m
+        "$@" < /dev/null &
+        emulator=$!
+        exec 3<&0
+        { read -r _ <&3; kill -TERM -- -$emulator; } &
+        wait $emulator
+        """;
 
     private readonly Process? process;
 
@@ -34,13 +46,14 @@ public sealed class Emulator : IAsyncDisposable
     public static async Task<Emulator> StartAsync(int port)
     {
         var host = $"127.0.0.1:{port}";
-        var start = new ProcessStartInfo("gcloud", ["emulators", "firestore", "start", $"--host-port={host}", "--quiet"])
+        var start = new ProcessStartInfo(
+            "bash", ["-c", Watch, "watch", "gcloud", "emulators", "firestore", "start", $"--host-port={host}", "--quiet"])
         {
+            RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
         var process = Process.Start(start)!;
-        AppDomain.CurrentDomain.ProcessExit += (_, _) => process.Kill(entireProcessTree: true);
         var isReady = new TaskCompletionSource();
         var output = new List<string>();
         void Read(object sender, DataReceivedEventArgs line)
@@ -59,9 +72,13 @@ public sealed class Emulator : IAsyncDisposable
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
         var first = await Task.WhenAny(isReady.Task, process.WaitForExitAsync(), Task.Delay(TimeSpan.FromSeconds(90)));
-        return first == isReady.Task
-            ? new Emulator(host, process)
-            : throw new InvalidOperationException($"The emulator did not start:\n{string.Join('\n', output)}");
+        if (first != isReady.Task)
+        {
+            process.Kill(entireProcessTree: true);
+            throw new InvalidOperationException($"The emulator did not start:\n{string.Join('\n', output)}");
+        }
+        await WarmUpAsync(host);
+        return new Emulator(host, process);
     }
 
     public static int FreePort()
@@ -81,10 +98,20 @@ public sealed class Emulator : IAsyncDisposable
         }
     }
 
+    /// <summary>Its first commit may take longer than the client gives a call.</summary>
+    private static async Task WarmUpAsync(string host)
+    {
+        var address = new Uri($"http://{host}");
+        var channel = new GrpcChannel(new SocketsHttpHandler(), address, authorize: null, TimeSpan.FromSeconds(60));
+        using IDisposable database = new FirestoreDb("warm-up", "(default)", new FirestoreClient(channel));
+        await ((FirestoreDb)database).Document("warm/up").SetAsync(new Dictionary<string, object> { ["views"] = 1L });
+    }
+
     // To each process of the tree: the emulator is a child of gcloud's.
     private void Signal(string name)
     {
-        using var kill = Process.Start("bash", ["-c", $"tree() {{ echo $1; for child in $(pgrep -P $1); do tree $child; done; }}; kill -{name} $(tree {process!.Id})"]);
+        const string Tree = "tree() { echo $1; for child in $(pgrep -P $1); do tree $child; done; }";
+        using var kill = Process.Start("bash", ["-c", $"{Tree}; kill -{name} $(tree {process!.Id})"]);
         kill.WaitForExit();
     }
 

@@ -8,7 +8,8 @@ using Greeter.Firestore.V1;
 
 namespace Greeter.Tests.Infrastructure;
 
-/// <summary>The way from the client to its store: keeps what was called, and answers in the store's place where a test says so.</summary>
+/// <summary>The way from the client to its store: keeps what was called, and answers in the store's place where a test says
+/// so.</summary>
 internal sealed class Wire(HttpMessageHandler store) : DelegatingHandler(store)
 {
     public const string Read = "BatchGetDocuments";
@@ -22,7 +23,8 @@ internal sealed class Wire(HttpMessageHandler store) : DelegatingHandler(store)
     /// <summary>The commits so far.</summary>
     public ConcurrentQueue<CommitRequest> Commits { get; } = [];
 
-    /// <summary>From a method and how many of its calls there were before to an answer; null sends the call to the store.</summary>
+    /// <summary>From a method and how many of its calls there were before to an answer; null sends the call to the
+    /// store.</summary>
     public Func<string, int, CancellationToken, Task<HttpResponseMessage?>>? Answer { get; set; }
 
     /// <summary>Fails the first calls of a method with these statuses.</summary>
@@ -31,7 +33,8 @@ internal sealed class Wire(HttpMessageHandler store) : DelegatingHandler(store)
 
     public static HttpResponseMessage Success(IMessage message) => Create(GrpcFrame.Encode(message), StatusCode.OK, "");
 
-    public static HttpResponseMessage Failure(StatusCode status, string detail = "as the test wants it") => Create([], status, detail);
+    public static HttpResponseMessage Failure(StatusCode status, string detail = "as the test wants it") =>
+        Create([], status, detail);
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
