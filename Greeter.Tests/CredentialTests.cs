@@ -168,8 +168,8 @@ public sealed class CredentialTests : IDisposable
         await ShouldCountTwoViewsAsync(app);
 
         firestore.Requests.Should().OnlyContain(request => request.Headers["authorization"] == "Bearer token-1");
-        File.GetUnixFileMode(Path.Combine(folder.Path, ".google-credentials.json"))
-            .Should().Be(UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        var mode = OperatingSystem.IsWindows() ? default : File.GetUnixFileMode(Path.Combine(folder.Path, ".google-credentials.json"));
+        mode.Should().Be(UnixFileMode.UserRead | UnixFileMode.UserWrite);
     }
 
     [Fact]
