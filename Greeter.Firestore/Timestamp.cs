@@ -54,5 +54,8 @@ public readonly record struct Timestamp : IComparable<Timestamp>
 
     internal static Timestamp FromProto(Google.Protobuf.WellKnownTypes.Timestamp proto) => new(proto.Seconds, proto.Nanos);
 
-    internal Google.Protobuf.WellKnownTypes.Timestamp ToProto() => new() { Seconds = seconds, Nanos = nanoseconds };
+    /// <summary>As Firestore stores it: in whole microseconds, rounded down.</summary>
+    internal Google.Protobuf.WellKnownTypes.Timestamp ToStored() => new() { Seconds = seconds, Nanos = nanoseconds / 1000 * 1000 };
+
+    private Google.Protobuf.WellKnownTypes.Timestamp ToProto() => new() { Seconds = seconds, Nanos = nanoseconds };
 }
