@@ -21,14 +21,19 @@ internal static class FieldPath
     public static List<string> Parse(string path)
     {
         var names = new List<string>();
-        var position = 0;
-        do
+        for (var position = 0; ; position++)
         {
             var isQuoted = position < path.Length && path[position] == '`';
             names.Add(isQuoted ? ParseQuoted(path, ref position) : ParseSimple(path, ref position));
+            if (position == path.Length)
+            {
+                return names;
+            }
+            if (path[position] != '.')
+            {
+                throw Invalid(path);
+            }
         }
-        while (position < path.Length && path[position++] == '.');
-        return position == path.Length && path[^1] != '.' ? names : throw new FormatException($"'{path}' is no field path.");
     }
 
     private static bool IsSimple(string name) =>
@@ -39,7 +44,7 @@ internal static class FieldPath
         var end = path.IndexOf('.', position);
         var name = path[position..(end < 0 ? path.Length : end)];
         position += name.Length;
-        return IsSimple(name) ? name : throw new FormatException($"'{path}' is no field path.");
+        return IsSimple(name) ? name : throw Invalid(path);
     }
 
     private static string ParseQuoted(string path, ref int position)
@@ -47,12 +52,15 @@ internal static class FieldPath
         var name = new StringBuilder();
         for (position++; position < path.Length && path[position] != '`'; position++)
         {
-            if (path[position] == '\\' && position + 1 < path.Length)
+            // The emulator also knows \n and its like, which are not documented.
+            if (path[position] == '\\' && path.AsSpan(++position) is not ['`' or '\\', ..])
             {
-                position++;
+                throw Invalid(path);
             }
             name.Append(path[position]);
         }
-        return position++ < path.Length ? name.ToString() : throw new FormatException($"'{path}' is no field path.");
+        return position++ < path.Length && name.Length > 0 ? name.ToString() : throw Invalid(path);
     }
+
+    private static FormatException Invalid(string path) => new($"'{path}' is no field path.");
 }

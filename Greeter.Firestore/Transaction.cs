@@ -140,20 +140,17 @@ public sealed class Transaction
         var known = reads.ToDictionary(read => read.Reference.Path, read => read.Fields);
         for (var i = 0; i < writes.Count; i++)
         {
-            var (write, name) = (writes[i], writes[i].Name());
+            var (write, name, updateTime) = (writes[i], writes[i].Name(), response.WriteResults[i].UpdateTime);
             var isNew = write.CurrentDocument is { ConditionTypeCase: Precondition.ConditionTypeOneofCase.Exists };
-            if (write.Update is null || !(isNew || write.UpdateMask is null || known.ContainsKey(name)))
+            // A merge into what was not read leaves fields that are not known; after a deletion there is no update time.
+            if (updateTime is null || write.Update is null || !(isNew || write.UpdateMask is null || known.ContainsKey(name)))
             {
+                known.Remove(name);
                 Database.Memory.Forget(name);
                 continue;
             }
             known[name] = write.ApplyTo(known.GetValueOrDefault(name));
-            Database.Memory.Remember(new Document
-            {
-                Name = name,
-                Fields = { known[name] },
-                UpdateTime = response.WriteResults[i].UpdateTime,
-            });
+            Database.Memory.Remember(new Document { Name = name, Fields = { known[name] }, UpdateTime = updateTime });
         }
         Learn(wasRight: true);
     }

@@ -22,31 +22,44 @@ internal static class WriteExtensions
         var fields = current?.Clone() ?? [];
         foreach (var path in write.UpdateMask.FieldPaths)
         {
-            Copy(write.Update.Fields, fields, [.. FieldPath.Parse(path)]);
+            var names = FieldPath.Parse(path);
+            Set(fields, names, 0, Find(write.Update.Fields, names));
         }
         return fields;
     }
 
-    private static void Copy(MapField<string, Value>? from, MapField<string, Value> to, ReadOnlySpan<string> path)
+    private static Value? Find(MapField<string, Value>? fields, List<string> path)
     {
-        var value = from?.GetValueOrDefault(path[0]);
-        if (path.Length == 1)
+        Value? value = null;
+        foreach (var name in path)
         {
-            to.Remove(path[0]);
+            value = fields?.GetValueOrDefault(name);
+            fields = value?.MapValue?.Fields;
+        }
+        return value;
+    }
+
+    /// <summary>Sets the field, in maps that are made where there are none; or removes it if the value is null.</summary>
+    private static void Set(MapField<string, Value> fields, List<string> path, int index, Value? value)
+    {
+        var name = path[index];
+        if (index == path.Count - 1)
+        {
+            fields.Remove(name);
             if (value is not null)
             {
-                to.Add(path[0], value);
+                fields.Add(name, value);
             }
             return;
         }
-        if (to.GetValueOrDefault(path[0])?.MapValue is not { } map)
+        var map = fields.GetValueOrDefault(name)?.MapValue;
+        if (map is null && value is not null)
         {
-            if (value?.MapValue is null)
-            {
-                return;
-            }
-            to[path[0]] = new Value { MapValue = map = new MapValue() };
+            fields[name] = new Value { MapValue = map = new MapValue() };
         }
-        Copy(value?.MapValue?.Fields, map.Fields, path[1..]);
+        if (map is not null)
+        {
+            Set(map.Fields, path, index + 1, value);
+        }
     }
 }

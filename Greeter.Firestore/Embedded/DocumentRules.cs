@@ -4,101 +4,244 @@ using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Embedded;
 
+using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
+
 /// <summary>
-/// What Firestore refuses. Limits: https://cloud.google.com/firestore/quotas#collections_documents_and_fields; statuses as
-/// Google's emulator gives them.
+/// What Firestore refuses, with the statuses of Google's emulator, on which each rule was tried (EmbeddedEqualsEmulatorTests).
+/// Limits: https://cloud.google.com/firestore/quotas#collections_documents_and_fields
 /// </summary>
 internal static class DocumentRules
 {
     private const int MaxNameBytes = 1500;
-    private const int MaxDocumentBytes = (1 << 20) - 4;
+    private const int MaxDocumentBytes = 1 << 20;
+    private const int MaxValueBytes = MaxDocumentBytes - 89;
     private const int MaxDepth = 20;
+    private const int MaxPairs = 100;
 
     /// <exception cref="RpcException">INVALID_ARGUMENT.</exception>
-    public static void CheckName(string database, string name)
+    public static void Check(BatchGetDocumentsRequest request)
     {
-        var root = $"{database}/documents/";
-        if (!name.StartsWith(root, StringComparison.Ordinal))
+        CheckDatabase(request.Database);
+        foreach (var name in request.Documents)
         {
-            throw Invalid($"Document '{name}' is not in database '{database}'.");
-        }
-        var ids = name[root.Length..].Split('/');
-        if (ids.Length % 2 != 0 || Array.Exists(ids, id => id is "" or "." or ".." || IsReserved(id) || IsTooLong(id)))
-        {
-            throw Invalid($"'{name}' is no name of a document.");
+            CheckName(name);
+            CheckIsIn(request.Database, name);
         }
     }
 
+    /// <summary>Also rounds what Firestore rounds: timestamps down to microseconds, and every NaN to one.</summary>
     /// <exception cref="RpcException">INVALID_ARGUMENT.</exception>
-    public static void Check(string database, Write write)
+    public static void Check(CommitRequest request)
     {
-        if (write.OperationCase == Write.OperationOneofCase.None)
+        CheckDatabase(request.Database);
+        foreach (var write in request.Writes)
         {
-            throw Invalid("A write has no operation.");
+            Check(write);
+            CheckIsIn(request.Database, write.Name());
         }
-        CheckName(database, write.Update?.Name ?? write.Delete);
-        if (write.Update is not null)
+        if (request.Writes.Count > 1)
         {
-            CheckFields(write.Update.Fields, 1);
-        }
-        foreach (var path in write.UpdateMask?.FieldPaths ?? [])
-        {
-            CheckPath(path);
+            CheckTogether(request.Writes);
         }
     }
 
-    /// <exception cref="RpcException">INVALID_ARGUMENT.</exception>
-    public static void CheckSize(Document document)
+    /// <inheritdoc cref="Check(CommitRequest)"/>
+    public static void Check(Write write)
     {
-        if (document.CalculateSize() > MaxDocumentBytes)
+        switch (write.OperationCase)
         {
-            throw Invalid($"Document '{document.Name}' is larger than {MaxDocumentBytes} bytes.");
+            case Write.OperationOneofCase.Update:
+                CheckName(write.Update.Name);
+                CheckLength(write.Update.Name);
+                CheckFields(write.Update.Fields, 0, 0);
+                foreach (var path in write.UpdateMask?.FieldPaths ?? [])
+                {
+                    CheckPath(path);
+                }
+                break;
+            case Write.OperationOneofCase.Delete when write.UpdateMask is null:
+                CheckName(write.Delete);
+                break;
+            default:
+                throw Invalid("A write is an update, or a delete, which has no mask.");
+        }
+        if (write.CurrentDocument?.UpdateTime is { } time && (!IsInRange(time) || time.Nanos % 1000 != 0))
+        {
+            throw Invalid($"{time.Seconds}.{time.Nanos:d9} s is no update time: those are in microseconds.");
         }
     }
 
-    /// <exception cref="RpcException">NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION.</exception>
+    /// <summary>As Firestore counts, within a few bytes a field:
+    /// https://cloud.google.com/firestore/native/docs/storage-size</summary>
+    /// <exception cref="RpcException">INVALID_ARGUMENT.</exception>
+    public static void CheckSize(Document? document)
+    {
+        if (document?.CalculateSize() - document?.Name.Length > MaxDocumentBytes)
+        {
+            throw Invalid($"Document '{document!.Name}' is larger than {MaxDocumentBytes} bytes.");
+        }
+    }
+
+    /// <exception cref="RpcException">NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION, INVALID_ARGUMENT.</exception>
     public static void CheckPrecondition(Precondition? precondition, string name, Document? current)
     {
         switch (precondition?.ConditionTypeCase)
         {
             case Precondition.ConditionTypeOneofCase.Exists when precondition.Exists && current is null:
-                throw new RpcException(StatusCode.NotFound, $"no entity to update: {name}");
+                throw new RpcException(StatusCode.NotFound, $"There is no document '{name}'.");
             case Precondition.ConditionTypeOneofCase.Exists when !precondition.Exists && current is not null:
-                throw new RpcException(StatusCode.AlreadyExists, $"entity already exists: {name}");
-            case Precondition.ConditionTypeOneofCase.UpdateTime when !precondition.UpdateTime.Equals(current?.UpdateTime):
-                throw new RpcException(StatusCode.FailedPrecondition, $"the stored version does not match the required one: {name}");
+                throw new RpcException(StatusCode.AlreadyExists, $"There is a document '{name}' already.");
+            case Precondition.ConditionTypeOneofCase.UpdateTime
+                when current is not null && precondition.UpdateTime > current.UpdateTime:
+                throw Invalid($"Document '{name}' is older than the write requires.");
+            // The emulator takes 1970-01-01 for the time of a missing document; the documentation says that it must exist.
+            case Precondition.ConditionTypeOneofCase.UpdateTime
+                when !precondition.UpdateTime.Equals(current?.UpdateTime ?? new Timestamp()):
+                throw new RpcException(StatusCode.FailedPrecondition, $"Document '{name}' is not of the time required.");
         }
     }
 
-    private static void CheckFields(MapField<string, Value> fields, int depth)
+    /// <summary>
+    /// Of several writes to one document only the first one's precondition is held against what is stored: those of the others
+    /// must follow from the writes before them. Seen on the emulator, not documented.
+    /// </summary>
+    private static void CheckTogether(IEnumerable<Write> writes)
+    {
+        foreach (var group in writes.GroupBy(WriteExtensions.Name))
+        {
+            var guard = group.First().CurrentDocument;
+            foreach (var (before, write) in group.Zip(group.Skip(1)))
+            {
+                var follows = write.CurrentDocument?.ConditionTypeCase switch
+                {
+                    Precondition.ConditionTypeOneofCase.Exists => write.CurrentDocument.Exists == before.Update is not null,
+                    Precondition.ConditionTypeOneofCase.UpdateTime =>
+                        write.CurrentDocument.Equals(guard) && (before.Update is not null || write.Update is null),
+                    _ => true,
+                };
+                if (!follows)
+                {
+                    throw Invalid($"The preconditions of the writes to '{group.Key}' contradict each other.");
+                }
+            }
+        }
+    }
+
+    private static void CheckDatabase(string database)
+    {
+        if (!IsResource(database, isDocument: false))
+        {
+            throw Invalid($"'{database}' is no name of a database.");
+        }
+    }
+
+    // Documented for BatchGetDocuments; the emulator does not mind another database.
+    private static void CheckIsIn(string database, string name)
+    {
+        if (!name.StartsWith(database, StringComparison.Ordinal) || name[database.Length] != '/')
+        {
+            throw Invalid($"'{name}' is not in database '{database}'.");
+        }
+    }
+
+    private static void CheckName(string name)
+    {
+        if (!IsResource(name, isDocument: true))
+        {
+            throw Invalid($"'{name}' is no name of a document.");
+        }
+    }
+
+    /// <summary>Whether this is <c>projects/{project}/databases/{database}</c>, for a document with
+    /// <c>/documents/{collection}/{id}</c> behind it, and any number of <c>/{collection}/{id}</c> more.</summary>
+    private static bool IsResource(ReadOnlySpan<char> name, bool isDocument)
+    {
+        var count = 0;
+        foreach (var range in name.Split('/'))
+        {
+            var part = name[range];
+            var isRight = count++ switch
+            {
+                0 => part is "projects",
+                2 => part is "databases",
+                4 => part is "documents",
+                1 or 3 => part is not "",
+                var i => part is not ("" or "." or "..") && (!IsReserved(part) || (i % 2 == 0 && IsNumeric(part))),
+            };
+            if (!isRight)
+            {
+                return false;
+            }
+        }
+        return isDocument ? count >= 7 && count % 2 == 1 : count == 4;
+    }
+
+    // A document with a longer name is not there, and can be read and deleted.
+    private static void CheckLength(string name)
+    {
+        if (name.Length <= 4 * MaxPairs)
+        {
+            // Too short to break either limit.
+            return;
+        }
+        var ids = name.Split('/')[5..];
+        if (ids.Length > 2 * MaxPairs || Array.Exists(ids, id => Encoding.UTF8.GetByteCount(id) > MaxNameBytes))
+        {
+            throw Invalid($"The name '{name}' is too long.");
+        }
+    }
+
+    private static void CheckFields(MapField<string, Value> fields, int depth, int pathBytes)
     {
         foreach (var (name, value) in fields)
         {
-            if (name.Length == 0 || IsReserved(name) || IsTooLong(name))
+            var bytes = pathBytes + Encoding.UTF8.GetByteCount(name);
+            if (name.Length == 0 || IsReserved(name) || bytes > MaxNameBytes)
             {
                 throw Invalid($"'{name}' is no name of a field.");
             }
-            CheckValue(value, depth);
+            CheckValue(value, depth, bytes);
         }
     }
 
-    private static void CheckValue(Value value, int depth, bool isElement = false)
+    private static void CheckValue(Value value, int depth, int pathBytes)
     {
+        var isValue = value.ValueTypeCase switch
+        {
+            Value.ValueTypeOneofCase.None => false,
+            Value.ValueTypeOneofCase.StringValue => Encoding.UTF8.GetByteCount(value.StringValue) <= MaxValueBytes,
+            Value.ValueTypeOneofCase.BytesValue => value.BytesValue.Length <= MaxValueBytes,
+            Value.ValueTypeOneofCase.TimestampValue => IsInRange(value.TimestampValue),
+            Value.ValueTypeOneofCase.GeoPointValue =>
+                Math.Abs(value.GeoPointValue.Latitude) <= 90 && Math.Abs(value.GeoPointValue.Longitude) <= 180,
+            Value.ValueTypeOneofCase.MapValue => depth < MaxDepth,
+            Value.ValueTypeOneofCase.ArrayValue =>
+                value.ArrayValue.Values.All(element => element.ArrayValue is null && depth < MaxDepth),
+            _ => true,
+        };
+        if (!isValue)
+        {
+            throw Invalid($"A {value.ValueTypeCase} is too large, out of range, too deep, or an array in an array.");
+        }
         switch (value.ValueTypeCase)
         {
-            case Value.ValueTypeOneofCase.None:
-                throw Invalid("A value has no type.");
-            case Value.ValueTypeOneofCase.MapValue or Value.ValueTypeOneofCase.ArrayValue when depth >= MaxDepth:
-                throw Invalid($"A value is nested deeper than {MaxDepth}.");
-            case Value.ValueTypeOneofCase.ArrayValue when isElement:
-                throw Invalid("An array contains another array directly.");
+            case Value.ValueTypeOneofCase.ReferenceValue:
+                CheckName(value.ReferenceValue);
+                CheckLength(value.ReferenceValue);
+                break;
+            case Value.ValueTypeOneofCase.TimestampValue:
+                value.TimestampValue.Nanos -= value.TimestampValue.Nanos % 1000;
+                break;
+            case Value.ValueTypeOneofCase.DoubleValue when double.IsNaN(value.DoubleValue):
+                value.DoubleValue = double.NaN;
+                break;
             case Value.ValueTypeOneofCase.MapValue:
-                CheckFields(value.MapValue.Fields, depth + 1);
+                CheckFields(value.MapValue.Fields, depth + 1, pathBytes + 1);
                 break;
             case Value.ValueTypeOneofCase.ArrayValue:
                 foreach (var element in value.ArrayValue.Values)
                 {
-                    CheckValue(element, depth + 1, isElement: true);
+                    CheckValue(element, depth + 1, pathBytes);
                 }
                 break;
         }
@@ -108,9 +251,11 @@ internal static class DocumentRules
     {
         try
         {
-            if (FieldPath.Parse(path).Exists(name => name.Length == 0 || IsReserved(name)))
+            var names = FieldPath.Parse(path);
+            if (names.Exists(name => IsReserved(name)) || names.Count > MaxDepth
+                || names.Sum(Encoding.UTF8.GetByteCount) + names.Count > MaxNameBytes)
             {
-                throw new FormatException($"'{path}' has a reserved or empty name.");
+                throw Invalid($"'{path}' has a reserved name or is too long.");
             }
         }
         catch (FormatException e)
@@ -119,10 +264,15 @@ internal static class DocumentRules
         }
     }
 
-    private static bool IsReserved(string name) =>
-        name.Length >= 4 && name.StartsWith("__", StringComparison.Ordinal) && name.EndsWith("__", StringComparison.Ordinal);
+    private static bool IsInRange(Timestamp time) =>
+        time.Nanos is >= 0 and < 1_000_000_000 && time.Seconds is >= -62_135_596_800 and < 253_402_300_800;
 
-    private static bool IsTooLong(string name) => name.Length > MaxNameBytes / 3 && Encoding.UTF8.GetByteCount(name) > MaxNameBytes;
+    // The documentation also has "____", which the emulator takes.
+    private static bool IsReserved(ReadOnlySpan<char> name) => name.Length > 4 && name.StartsWith("__") && name.EndsWith("__");
+
+    /// <summary>Whether this is a number as Datastore mode has them for ids: <c>__id7__</c>.</summary>
+    private static bool IsNumeric(ReadOnlySpan<char> id) =>
+        id.StartsWith("__id") && long.TryParse(id[4..^2], out var number) && number != 0;
 
     private static RpcException Invalid(string detail) => new(StatusCode.InvalidArgument, detail);
 }

@@ -1,5 +1,4 @@
-using System.Runtime.InteropServices;
-using Google.Protobuf.Collections;
+using System.Collections.Immutable;
 using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Embedded;
@@ -12,36 +11,34 @@ using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 /// </summary>
 internal sealed class DocumentStore : IDisposable
 {
-    private const long CompactionSize = 16 << 20;
     private const long CompactionRatio = 4;
     private static readonly TimeSpan ExpiredDocumentsKept = TimeSpan.FromDays(1);
 
     private readonly Lock writing = new();
-    private readonly Dictionary<string, Stored> documents = [];
     private readonly Journal journal;
     private readonly TimeProvider time;
+    private readonly long compactionSize;
+    private volatile ImmutableDictionary<string, Stored> documents = ImmutableDictionary<string, Stored>.Empty;
     private long lastCommit;
     private long liveBytes;
-    private long compactAt;
+    private long compactAgainAt;
 
+    /// <param name="journal">Is loaded, and disposed of with the store.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="compactionSize">How many bytes of journal are too few to bother with.</param>
     /// <exception cref="InvalidOperationException">The journal is damaged or cannot be written.</exception>
-    public DocumentStore(Journal journal, TimeProvider time)
+    public DocumentStore(Journal journal, TimeProvider time, long compactionSize = 16 << 20)
     {
-        (this.journal, this.time) = (journal, time);
+        (this.journal, this.time, this.compactionSize) = (journal, time, compactionSize);
         try
         {
-            foreach (var (entry, bytes) in journal.Load())
-            {
-                Apply(entry, bytes);
-            }
+            journal.Load(Restore);
             Compact();
         }
         catch (Exception e)
         {
             journal.Dispose();
-            throw e is IOException or UnauthorizedAccessException
-                ? new InvalidOperationException($"{journal.Path} cannot be used: {e.Message}", e)
-                : e;
+            throw IsDiskFailure(e) ? new InvalidOperationException($"{journal.Path} cannot be used: {e.Message}", e) : e;
         }
     }
 
@@ -49,50 +46,44 @@ internal sealed class DocumentStore : IDisposable
 
     public void Dispose() => journal.Dispose();
 
+    /// <exception cref="RpcException">INVALID_ARGUMENT.</exception>
     public List<BatchGetDocumentsResponse> BatchGet(BatchGetDocumentsRequest request)
     {
-        foreach (var name in request.Documents)
-        {
-            DocumentRules.CheckName(request.Database, name);
-        }
-        lock (writing)
-        {
-            var readTime = ToTimestamp(lastCommit);
-            return [.. request.Documents.Select(name => Find(name) is { } document
-                ? new BatchGetDocumentsResponse { Found = document, ReadTime = readTime }
-                : new BatchGetDocumentsResponse { Missing = name, ReadTime = readTime })];
-        }
+        DocumentRules.Check(request);
+        // All as of one moment, and nobody waits.
+        var snapshot = documents;
+        var readTime = ToTimestamp(Interlocked.Read(ref lastCommit));
+        return [.. request.Documents.Distinct().Select(name => snapshot.GetValueOrDefault(name)?.Document is { } document
+            ? new BatchGetDocumentsResponse { Found = document, ReadTime = readTime }
+            : new BatchGetDocumentsResponse { Missing = name, ReadTime = readTime })];
     }
 
+    /// <exception cref="RpcException">INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS or FAILED_PRECONDITION as from Firestore;
+    /// RESOURCE_EXHAUSTED if the journal cannot be written. Nothing has changed.</exception>
     public CommitResponse Commit(CommitRequest request)
     {
-        foreach (var write in request.Writes)
-        {
-            DocumentRules.Check(request.Database, write);
-        }
+        DocumentRules.Check(request);
         lock (writing)
         {
             var commitTime = NextCommitTime();
-            var response = new CommitResponse { CommitTime = commitTime };
-            var changes = new Dictionary<string, Document?>();
-            foreach (var write in request.Writes)
+            var entry = new JournalEntry { CommitTime = commitTime };
+            foreach (var (name, document) in Write(request.Writes, commitTime))
             {
-                var name = NameOf(write);
-                var current = changes.TryGetValue(name, out var changed) ? changed : Find(name);
-                DocumentRules.CheckPrecondition(write.CurrentDocument, name, current);
-                var next = write.Update is null ? null : Update(current, write, commitTime);
-                if (next != current)
+                if (!IsUnchanged(Find(name), document))
                 {
-                    changes[name] = next;
+                    DocumentRules.CheckSize(document);
+                    entry.Writes.Add(document is null ? new Write { Delete = name } : new Write { Update = document });
                 }
-                response.WriteResults.Add(new WriteResult { UpdateTime = next?.UpdateTime });
             }
-            Store(changes, commitTime);
-            return response;
+            Store(entry);
+            var times = request.Writes.Select(write => Find(write.Name())?.UpdateTime);
+            return new CommitResponse
+            {
+                CommitTime = commitTime,
+                WriteResults = { times.Select(updateTime => new WriteResult { UpdateTime = updateTime }) },
+            };
         }
     }
-
-    private static string NameOf(Write write) => write.Update?.Name ?? write.Delete;
 
     private static Timestamp ToTimestamp(long microseconds) =>
         Timestamp.FromDateTime(DateTime.UnixEpoch.AddTicks(microseconds * TimeSpan.TicksPerMicrosecond));
@@ -100,49 +91,19 @@ internal sealed class DocumentStore : IDisposable
     private static long ToMicroseconds(Timestamp? timestamp) =>
         timestamp is null ? 0 : (timestamp.Seconds * 1_000_000) + (timestamp.Nanos / 1_000);
 
-    /// <summary>The document as the write makes it; the very same one if the write changes nothing.</summary>
-    private static Document Update(Document? current, Write write, Timestamp commitTime)
-    {
-        var next = new Document { Name = write.Update.Name, CreateTime = current?.CreateTime ?? commitTime, UpdateTime = commitTime };
-        if (write.UpdateMask is null)
-        {
-            next.Fields.Add(write.Update.Fields);
-        }
-        else
-        {
-            next.Fields.Add(current?.Clone().Fields ?? []);
-            foreach (var path in write.UpdateMask.FieldPaths)
-            {
-                Copy(write.Update.Fields, next.Fields, CollectionsMarshal.AsSpan(FieldPath.Parse(path)));
-            }
-        }
-        DocumentRules.CheckSize(next);
-        return current?.Fields.Equals(next.Fields) == true ? current : next;
-    }
+    private static bool IsDiskFailure(Exception e) => e is IOException or UnauthorizedAccessException;
 
-    /// <summary>Makes the field in <paramref name="to"/> what it is in <paramref name="from"/>, absent if it is absent there.</summary>
-    private static void Copy(MapField<string, Value> from, MapField<string, Value> to, ReadOnlySpan<string> path)
+    private static bool IsUnchanged(Document? current, Document? next) => current is null || next is null
+        ? current == next
+        : current.CreateTime.Equals(next.CreateTime) && current.Fields.Equals(next.Fields);
+
+    private static Document Update(Document? current, Write write, Timestamp commitTime) => new()
     {
-        var value = from.GetValueOrDefault(path[0]);
-        if (path.Length == 1)
-        {
-            to.Remove(path[0]);
-            if (value is not null)
-            {
-                to.Add(path[0], value);
-            }
-            return;
-        }
-        if (to.GetValueOrDefault(path[0])?.MapValue is not { } map)
-        {
-            if (value?.MapValue is null)
-            {
-                return;
-            }
-            to[path[0]] = new Value { MapValue = map = new MapValue() };
-        }
-        Copy(value?.MapValue?.Fields ?? [], map.Fields, path[1..]);
-    }
+        Name = write.Update.Name,
+        Fields = { write.ApplyTo(current?.Fields) },
+        CreateTime = current?.CreateTime ?? commitTime,
+        UpdateTime = commitTime,
+    };
 
     private Document? Find(string name) => documents.GetValueOrDefault(name)?.Document;
 
@@ -150,30 +111,42 @@ internal sealed class DocumentStore : IDisposable
     private Timestamp NextCommitTime()
     {
         var now = (time.GetUtcNow().UtcTicks - DateTime.UnixEpoch.Ticks) / TimeSpan.TicksPerMicrosecond;
-        lastCommit = Math.Max(now, lastCommit + 1);
+        Interlocked.Exchange(ref lastCommit, Math.Max(now, lastCommit + 1));
         return ToTimestamp(lastCommit);
     }
 
-    private void Store(Dictionary<string, Document?> changes, Timestamp commitTime)
+    /// <summary>The documents as the writes make them, null where they are deleted.</summary>
+    private Dictionary<string, Document?> Write(IEnumerable<Write> writes, Timestamp commitTime)
     {
-        if (changes.Count == 0)
+        var changes = new Dictionary<string, Document?>();
+        foreach (var write in writes)
+        {
+            var name = write.Name();
+            if (!changes.TryGetValue(name, out var current))
+            {
+                current = Find(name);
+                DocumentRules.CheckPrecondition(write.CurrentDocument, name, current);
+            }
+            changes[name] = write.Update is null ? null : Update(current, write, commitTime);
+        }
+        return changes;
+    }
+
+    private void Store(JournalEntry entry)
+    {
+        if (entry.Writes.Count == 0)
         {
             return;
-        }
-        var entry = new JournalEntry { CommitTime = commitTime };
-        foreach (var (name, document) in changes)
-        {
-            entry.Writes.Add(document is null ? new Write { Delete = name } : new Write { Update = document });
         }
         try
         {
             Apply(entry, journal.Append(entry));
         }
-        catch (IOException e)
+        catch (Exception e) when (IsDiskFailure(e))
         {
             throw new RpcException(StatusCode.ResourceExhausted, $"{journal.Path} cannot be written: {e.Message}", e);
         }
-        if (journal.Length > compactAt)
+        if (journal.Length > Math.Max(compactAgainAt, Math.Max(compactionSize, CompactionRatio * liveBytes)))
         {
             TryCompact();
         }
@@ -181,22 +154,39 @@ internal sealed class DocumentStore : IDisposable
 
     private void Apply(JournalEntry entry, int bytes)
     {
+        var next = documents.ToBuilder();
+        foreach (var write in entry.Writes)
+        {
+            var name = write.Name();
+            liveBytes -= next.GetValueOrDefault(name)?.Bytes ?? 0;
+            if (write.Update is { } document)
+            {
+                next[name] = new Stored(document, bytes / entry.Writes.Count);
+                liveBytes += next[name].Bytes;
+            }
+            else
+            {
+                next.Remove(name);
+            }
+        }
+        documents = next.ToImmutable();
+    }
+
+    /// <summary>Takes a commit from the journal, which a person may have edited.</summary>
+    private void Restore(JournalEntry entry, int bytes)
+    {
         lastCommit = Math.Max(lastCommit, ToMicroseconds(entry.CommitTime));
         foreach (var write in entry.Writes)
         {
-            var name = NameOf(write);
-            if (documents.Remove(name, out var old))
-            {
-                liveBytes -= old.Bytes;
-            }
+            DocumentRules.Check(write);
             if (write.Update is { } document)
             {
-                document.UpdateTime ??= entry.CommitTime;
+                document.UpdateTime = ToTimestamp(ToMicroseconds(document.UpdateTime ?? entry.CommitTime ?? NextCommitTime()));
+                document.CreateTime ??= document.UpdateTime;
                 lastCommit = Math.Max(lastCommit, ToMicroseconds(document.UpdateTime));
-                documents.Add(name, new Stored(document, bytes / entry.Writes.Count));
-                liveBytes += bytes / entry.Writes.Count;
             }
         }
+        Apply(entry, bytes);
     }
 
     private void TryCompact()
@@ -204,34 +194,38 @@ internal sealed class DocumentStore : IDisposable
         try
         {
             Compact();
+            compactAgainAt = 0;
         }
-        catch (IOException)
+        catch (Exception e) when (IsDiskFailure(e))
         {
-            // The journal is as it was, only long: try again when it is twice as long.
-            compactAt = journal.Length * 2;
+            // The journal is as it was, only long.
+            compactAgainAt = journal.Length * 2;
         }
     }
 
     private void Compact()
     {
         var horizon = Timestamp.FromDateTimeOffset(time.GetUtcNow() - ExpiredDocumentsKept);
-        foreach (var (name, stored) in documents)
-        {
-            if (stored.Document.Fields.GetValueOrDefault("expireAt")?.TimestampValue < horizon)
-            {
-                documents.Remove(name);
-            }
-        }
-        // The first line keeps the time of the last commit, which may have been a deletion.
-        var header = new JournalEntry { CommitTime = ToTimestamp(lastCommit) };
-        journal.Replace([header, .. documents.Values.Select(stored => new JournalEntry
+        var expired = documents.Where(document => document.Value.ExpiresBefore(horizon)).Select(document => document.Key);
+        var live = documents.RemoveRange(expired);
+        var entries = live.Values.Select(stored => new JournalEntry
         {
             CommitTime = stored.Document.UpdateTime,
             Writes = { new Write { Update = stored.Document } },
-        })]);
-        liveBytes = journal.Length;
-        compactAt = Math.Max(CompactionSize, CompactionRatio * liveBytes);
+        });
+        var newest = live.Values.Max(stored => stored.Document.UpdateTime);
+        if (ToMicroseconds(newest) < lastCommit)
+        {
+            // The last commit was of a document that is gone; its time stays.
+            entries = entries.Prepend(new JournalEntry { CommitTime = ToTimestamp(lastCommit) });
+        }
+        journal.Replace(entries);
+        (documents, liveBytes) = (live, live.Values.Sum(stored => (long)stored.Bytes));
     }
 
-    private sealed record Stored(Document Document, int Bytes);
+    private sealed record Stored(Document Document, int Bytes)
+    {
+        public bool ExpiresBefore(Timestamp time) =>
+            Document.Fields.GetValueOrDefault("expireAt")?.TimestampValue is { } end && end < time;
+    }
 }

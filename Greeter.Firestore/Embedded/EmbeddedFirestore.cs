@@ -45,10 +45,12 @@ internal sealed class EmbeddedFirestore(DocumentStore documents) : HttpMessageHa
     private byte[] Answer(string method, byte[] frame) => method switch
     {
         FirestoreClient.BatchGetDocuments =>
-            [.. documents.BatchGet(Parse(BatchGetDocumentsRequest.Parser, frame)).SelectMany(GrpcFrame.Encode)],
+            Join(documents.BatchGet(Parse(BatchGetDocumentsRequest.Parser, frame)).ConvertAll(GrpcFrame.Encode)),
         FirestoreClient.Commit => GrpcFrame.Encode(documents.Commit(Parse(CommitRequest.Parser, frame))),
         _ => throw new RpcException(StatusCode.Unimplemented, $"The embedded Firestore has no {method}."),
     };
+
+    private static byte[] Join(List<byte[]> frames) => frames.Count == 1 ? frames[0] : [.. frames.SelectMany(frame => frame)];
 
     private static TRequest Parse<TRequest>(MessageParser<TRequest> parser, byte[] frame)
         where TRequest : IMessage<TRequest> =>

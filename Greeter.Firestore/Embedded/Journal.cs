@@ -10,9 +10,10 @@ namespace Greeter.Firestore.Embedded;
 /// </summary>
 internal sealed class Journal : IDisposable
 {
+    private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
     private readonly FileStream processLock;
     private SafeFileHandle? file;
-    private bool isTorn;
 
     private Journal(string path, FileStream processLock) => (Path, this.processLock) = (path, processLock);
 
@@ -28,84 +29,88 @@ internal sealed class Journal : IDisposable
         try
         {
             Directory.CreateDirectory(folder);
+            var processLock = new FileStream(
+                System.IO.Path.Combine(folder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            return new Journal(System.IO.Path.Combine(folder, "documents.jsonl"), processLock);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw Unusable(folder, $"cannot be made: {e.Message}", e);
-        }
-        try
-        {
-            var processLock = new FileStream(System.IO.Path.Combine(folder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            return new Journal(System.IO.Path.Combine(folder, "documents.jsonl"), processLock);
-        }
-        catch (UnauthorizedAccessException e)
-        {
-            throw Unusable(folder, $"cannot be written: {e.Message}", e);
-        }
-        catch (IOException e)
-        {
-            throw Unusable(folder, $"is in use by another process: {e.Message}", e);
+            throw new InvalidOperationException(
+                $"The sessions' folder {folder} cannot be used: {e.Message} Set Firestore__EmbeddedFolder to another folder; "
+                + "processes that are to share their sessions need the emulator: set FIRESTORE_EMULATOR_HOST.", e);
         }
     }
 
-    /// <summary>What was appended, with how many bytes each took. A last line that was cut off in writing is no commit.</summary>
-    /// <exception cref="InvalidOperationException">A line is damaged; the message has its number.</exception>
-    public IEnumerable<(JournalEntry Entry, int Bytes)> Load()
+    /// <summary>Hands out what was appended, with how many bytes each took. A last line that was cut off in writing is no
+    /// commit.</summary>
+    /// <exception cref="InvalidOperationException">A line is damaged, or its commit was refused with an
+    /// <see cref="RpcException"/>; the message has its number.</exception>
+    public void Load(Action<JournalEntry, int> apply)
     {
         if (!File.Exists(Path))
         {
-            yield break;
+            return;
         }
-        using var reader = new StreamReader(Path);
+        // Latin-1 keeps bytes as they are: each line is decoded by itself, so that a bad byte is found in its line.
+        using var reader = new StreamReader(Path, Encoding.Latin1, detectEncodingFromByteOrderMarks: false);
         for (var number = 1; reader.ReadLine() is { } line; number++)
         {
-            if (line.Length > 0 && Parse(line, number, isLast: reader.EndOfStream) is { } entry)
+            try
             {
-                yield return (entry, line.Length);
+                var text = StrictUtf8.GetString(Encoding.Latin1.GetBytes(line)).Trim('\uFEFF', ' ', '\t');
+                if (text.Length > 0)
+                {
+                    apply(JournalEntry.Parser.ParseJson(text), line.Length);
+                }
+            }
+            catch (Exception e) when (IsDamage(e))
+            {
+                if (e is RpcException || !reader.EndOfStream || EndsWithNewline())
+                {
+                    throw new InvalidOperationException(
+                        $"{Path}, line {number}, is damaged: {e.Message} Mend the line, or delete it and the commit that it was.",
+                        e);
+                }
             }
         }
     }
 
-    /// <summary>Adds a line, and says how many bytes it has. Where that fails the file is as it was.</summary>
+    /// <summary>Adds a line, and says how many bytes it has. Where that fails the line is not there.</summary>
     /// <exception cref="IOException">The disk is full or gone.</exception>
+    /// <exception cref="UnauthorizedAccessException">The file may not be written.</exception>
     public int Append(JournalEntry entry)
     {
-        if (isTorn)
+        file ??= File.OpenHandle(Path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
+        var line = JournalLine.Encode(entry);
+        if (RandomAccess.GetLength(file) > Length)
         {
-            RandomAccess.SetLength(file!, Length);
+            // A line that a full disk cut off.
+            RandomAccess.SetLength(file, Length);
         }
-        var line = Encode(entry);
-        isTorn = true;
-        RandomAccess.Write(file!, line, Length);
-        isTorn = false;
+        RandomAccess.Write(file, line.Span, Length);
         Length += line.Length;
         return line.Length;
     }
 
     /// <summary>Makes the file hold these entries and nothing else, all or nothing.</summary>
     /// <exception cref="IOException">The disk is full or gone; the file is as it was.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder may not be written; the file is as it was.</exception>
     public void Replace(IEnumerable<JournalEntry> entries)
     {
         var replacement = Path + ".new";
-        using (var stream = new FileStream(replacement, FileMode.Create, FileAccess.Write))
-        {
-            foreach (var entry in entries)
-            {
-                stream.Write(Encode(entry));
-            }
-            stream.Flush(flushToDisk: true);
-        }
-        // Windows does not move over an open file.
-        file?.Dispose();
         try
         {
+            var length = Write(replacement, entries);
+            // Windows does not move over an open file; the next line opens it again.
+            file?.Dispose();
+            file = null;
             File.Move(replacement, Path, overwrite: true);
+            Length = length;
         }
-        finally
+        catch
         {
-            file = File.OpenHandle(Path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
-            Length = RandomAccess.GetLength(file);
-            isTorn = false;
+            File.Delete(replacement);
+            throw;
         }
     }
 
@@ -115,25 +120,18 @@ internal sealed class Journal : IDisposable
         processLock.Dispose();
     }
 
-    private static InvalidOperationException Unusable(string folder, string reason, Exception e) => new(
-        $"The sessions' folder {folder} {reason} Set Firestore__EmbeddedFolder to another folder; processes that are to share "
-        + "their sessions need the emulator: set FIRESTORE_EMULATOR_HOST.", e);
+    private static bool IsDamage(Exception e) =>
+        e is RpcException or InvalidProtocolBufferException or InvalidJsonException or FormatException or DecoderFallbackException;
 
-    private static byte[] Encode(JournalEntry entry) => Encoding.UTF8.GetBytes(JsonFormatter.Default.Format(entry) + '\n');
-
-    private JournalEntry? Parse(string line, int number, bool isLast)
+    private static long Write(string path, IEnumerable<JournalEntry> entries)
     {
-        try
+        using var stream = new FileStream(path, FileMode.Create, FileAccess.Write);
+        foreach (var entry in entries)
         {
-            return JournalEntry.Parser.ParseJson(line);
+            stream.Write(JournalLine.Encode(entry).Span);
         }
-        catch (Exception e) when (e is InvalidProtocolBufferException or InvalidJsonException or FormatException)
-        {
-            return isLast && !EndsWithNewline()
-                ? null
-                : throw new InvalidOperationException(
-                    $"{Path}, line {number}, is damaged: {e.Message} Mend the line, or delete it and the commit that it was.", e);
-        }
+        stream.Flush(flushToDisk: true);
+        return stream.Length;
     }
 
     private bool EndsWithNewline()
