@@ -38,7 +38,11 @@ internal sealed class DocumentStore : IDisposable
         catch (Exception e)
         {
             journal.Dispose();
-            throw IsDiskFailure(e) ? new InvalidOperationException($"{journal.Path} cannot be used: {e.Message}", e) : e;
+            if (IsDiskFailure(e))
+            {
+                throw new InvalidOperationException($"{journal.Path} cannot be used: {e.Message}", e);
+            }
+            throw;
         }
     }
 
@@ -91,7 +95,9 @@ internal sealed class DocumentStore : IDisposable
     private static long ToMicroseconds(Timestamp? timestamp) =>
         timestamp is null ? 0 : (timestamp.Seconds * 1_000_000) + (timestamp.Nanos / 1_000);
 
-    private static bool IsDiskFailure(Exception e) => e is IOException or UnauthorizedAccessException;
+    // .NET's for a file that is too long for its file system is the last.
+    private static bool IsDiskFailure(Exception e) =>
+        e is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException;
 
     private static bool IsUnchanged(Document? current, Document? next) => current is null || next is null
         ? current == next
