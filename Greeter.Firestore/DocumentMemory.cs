@@ -12,6 +12,9 @@ internal sealed class DocumentMemory
     /// <summary>How many documents are remembered at most; beyond that the older half is forgotten.</summary>
     public const int Capacity = 10_000;
 
+    /// <summary>How large a document may be to be remembered, in bytes.</summary>
+    public const int MaxDocumentBytes = 8 << 10;
+
     private readonly Lock access = new();
     private Dictionary<string, Document> young = [];
     private Dictionary<string, Document> old = [];
@@ -34,6 +37,11 @@ internal sealed class DocumentMemory
     /// <summary>Remembers a document that was committed, unless a later version is known.</summary>
     public void Remember(Document document)
     {
+        if (document.CalculateSize() > MaxDocumentBytes)
+        {
+            Forget(document.Name);
+            return;
+        }
         lock (access)
         {
             if (Recall(document.Name)?.UpdateTime.CompareTo(document.UpdateTime) > 0)

@@ -43,7 +43,9 @@ public sealed class FirestoreDb : IDisposable
     /// <summary>
     /// Runs the callback and commits what it wrote, all or nothing. What it read is still true at that moment: where somebody
     /// else was faster, and where the commit ends with ABORTED or UNAVAILABLE (RESOURCE_EXHAUSTED: once), the callback runs
-    /// again on fresh reads, until the token is cancelled, for 60 seconds at most.
+    /// again on fresh reads, until the token is cancelled, for 60 seconds at most. Its first run may get, without a call, what
+    /// this process has committed last; only the commit says whether that is still so, so what comes of it is never returned
+    /// unless the commit succeeds.
     /// </summary>
     /// <param name="callback">Reads first, then writes, and has no effect of its own, because it may run several times. After
     /// a commit whose answer was lost it runs once more although its writes may be stored.</param>

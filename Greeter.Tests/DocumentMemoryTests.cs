@@ -188,6 +188,18 @@ public sealed class DocumentMemoryTests : IDisposable
     }
 
     [Fact]
+    public void A_large_document_is_not_remembered()
+    {
+        var memory = new DocumentMemory();
+        var document = Version("a", 1);
+        document.Fields["text"] = new Value { StringValue = new string('x', DocumentMemory.MaxDocumentBytes) };
+
+        memory.Remember(document);
+
+        memory.Recall("a").Should().BeNull();
+    }
+
+    [Fact]
     public void An_earlier_version_does_not_replace_a_later_one()
     {
         var memory = new DocumentMemory();
