@@ -52,7 +52,7 @@ public sealed class FirestoreDbBuilder
         var configuration = services.GetRequiredService<IConfiguration>();
         var environment = services.GetRequiredService<IHostEnvironment>();
         var emulatorHost = configuration[EmulatorVariable];
-        var isConfigured = !string.IsNullOrWhiteSpace(emulatorHost) || !string.IsNullOrWhiteSpace(ProjectId) || Endpoint is not null;
+        var isConfigured = NullIfEmpty(emulatorHost) is not null || NullIfEmpty(ProjectId) is not null || NullIfEmpty(Endpoint) is not null;
         return environment.IsDevelopment() && !isConfigured && EmulatorDetection == EmulatorDetection.EmulatorOrProduction
             ? BuildEmbedded(configuration, environment, services.GetService<TimeProvider>() ?? TimeProvider.System)
             : Build(emulatorHost);
