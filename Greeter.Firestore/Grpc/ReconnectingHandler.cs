@@ -4,7 +4,7 @@ namespace Greeter.Firestore.Grpc;
 
 /// <summary>
 /// Gives up connections that are open but dead: HTTP/2 puts all calls on one connection, and where its packets go nowhere (a
-/// gateway that forgot it, an instance that was frozen) all of them would wait until a ping goes unanswered, which takes 35 s. So a
+/// gateway that forgot it, an instance that was frozen) all of them would wait until a ping goes unanswered, 35 s. So a
 /// call that is cancelled after a while in which nothing at all was answered takes its connections with it; the next one opens
 /// another. A store that is merely slow costs a connection per <see cref="Patience"/> at most.
 /// </summary>
