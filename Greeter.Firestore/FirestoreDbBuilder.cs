@@ -82,7 +82,7 @@ public sealed class FirestoreDbBuilder
         }
         var projectId = NullIfEmpty(ProjectId) ?? DefaultEmulatorProject;
         Location = $"the Firestore emulator at {address.Authority}, project {projectId}";
-        return Create(projectId, CreateSocketsHandler(), address, AuthorizeEmulator);
+        return Create(projectId, new ReconnectingHandler(CreateSocketsHandler), address, AuthorizeEmulator);
     }
 
     private FirestoreDb BuildCloud()
@@ -90,7 +90,7 @@ public sealed class FirestoreDbBuilder
         var credentials = ApplicationDefaultCredentials.Find();
         var projectId = NullIfEmpty(ProjectId) ?? credentials.FindProjectId();
         Location = $"Cloud Firestore, project {projectId}, database {NullIfEmpty(DatabaseId) ?? "(default)"}";
-        return Create(projectId, CreateSocketsHandler(), new Uri($"https://{NullIfEmpty(Endpoint) ?? DefaultEndpoint}"), credentials.AuthorizeAsync);
+        return Create(projectId, new ReconnectingHandler(CreateSocketsHandler), new Uri($"https://{NullIfEmpty(Endpoint) ?? DefaultEndpoint}"), credentials.AuthorizeAsync);
     }
 
     private FirestoreDb BuildEmbedded(IConfiguration configuration, IHostEnvironment environment, TimeProvider time)

@@ -34,3 +34,9 @@ public sealed class EmulatorFactAttribute : FactAttribute
 {
     public EmulatorFactAttribute() => Skip = Emulator.MissingReason;
 }
+
+/// <summary>A theory that needs it.</summary>
+public sealed class EmulatorTheoryAttribute : TheoryAttribute
+{
+    public EmulatorTheoryAttribute() => Skip = Emulator.MissingReason;
+}

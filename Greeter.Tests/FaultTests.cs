@@ -1,0 +1,251 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Http.Json;
+using System.Text.Json;
+using Greeter.Tests.Infrastructure;
+using Microsoft.AspNetCore.Http;
+using Xunit.Abstractions;
+
+namespace Greeter.Tests;
+
+/// <summary>
+/// What visitors are promised whatever happens between the app and its store, and to the app: an answer is right, or 503 in time;
+/// a view that was answered is never lost, nor its number shown twice; and the app recovers by itself.
+/// </summary>
+[Collection(nameof(Alone))]
+public sealed class FaultTests(ITestOutputHelper output)
+{
+    private static readonly TimeSpan Budget = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan TimeToRecover = TimeSpan.FromSeconds(10);
+
+    private static readonly Fault AnswersCutOff = new(Fate.Cut, Way.Down, Within: 1000);
+
+    private static readonly Dictionary<string, Fault> Faults = new()
+    {
+        ["cut in the middle of a frame"] = new(Fate.Cut, Within: 2000),
+        ["reset in the middle of a frame"] = new(Fate.Reset, Within: 2000),
+        ["cut before it is open"] = new(Fate.Cut, Within: 50),
+        ["every 20th request cut off"] = new(Fate.Cut) { EveryNth = 20 },
+        ["slow"] = new() { Delay = TimeSpan.FromMilliseconds(100) },
+        ["slower than the budget"] = new() { Delay = Budget * 2 },
+        ["half-closed by the store"] = new(Fate.HalfClose, Way.Down, Within: 2000),
+        ["half-closed by the app"] = new(Fate.HalfClose, Way.Up, Within: 2000),
+        ["answers swallowed for good"] = new(Fate.Swallow, Way.Down, Within: 2000),
+        ["requests swallowed for good"] = new(Fate.Swallow, Way.Up, Within: 2000),
+        ["garbage instead of an answer"] = new(Fate.Garbage, Way.Down, Within: 2000),
+        ["garbage instead of HTTP/2"] = new(Fate.Garbage, Way.Down),
+        ["garbage instead of a request"] = new(Fate.Garbage, Way.Up, Within: 2000),
+    };
+
+    private static readonly Dictionary<string, RequestDelegate> Servers = new()
+    {
+        ["another content type"] = context => AnswerAsync(context, "text/html", Frame(5)),
+        ["no content type"] = context => AnswerAsync(context, null, Frame(5)),
+        ["a frame of 4 GiB"] = context => AnswerAsync(context, "application/grpc", [0, 255, 255, 255, 255, 1, 2, 3]),
+        ["a frame that ends too early"] = context => AnswerAsync(context, "application/grpc", [0, 0, 0, 1, 0, 1, 2, 3]),
+        ["a compressed frame"] = context => AnswerAsync(context, "application/grpc", [1, 0, 0, 0, 1, 0]),
+        ["a frame and no status"] = context => AnswerAsync(context, "application/grpc", Frame(0), status: null),
+        ["a frame of another message"] = context => AnswerAsync(context, "application/grpc", Frame(40)),
+        ["an empty message"] = context => AnswerAsync(context, "application/grpc", Frame(0)),
+        ["no message"] = context => AnswerAsync(context, "application/grpc", []),
+        ["a status that is no number"] = context => AnswerAsync(context, "application/grpc", Frame(0), status: "fine"),
+        ["HTTP errors"] = AnswerWithErrorAsync,
+        ["streams reset"] = context =>
+        {
+            context.Abort();
+            return Task.CompletedTask;
+        },
+    };
+
+    public static TheoryData<string> FaultNames => [.. Faults.Keys];
+
+    [EmulatorTheory]
+    [MemberData(nameof(FaultNames))]
+    public async Task Whatever_happens_to_connections_no_answer_is_wrong_or_late_and_no_view_lost(string fault) =>
+        await ShouldBearAsync((fault, relay => relay.Suffer(Faults[fault])));
+
+    [EmulatorFact]
+    public async Task Whatever_answers_in_the_stores_place_no_answer_is_wrong_or_late_and_no_view_lost()
+    {
+        RequestDelegate answer = _ => Task.CompletedTask;
+        await using var standIn = await Http2Server.StartAsync(context => answer(context));
+
+        await ShouldBearAsync([.. Servers.Select(server => (server.Key, new Action<Relay>(relay =>
+        {
+            answer = server.Value;
+            relay.LeadTo(standIn.Address.Authority);
+        })))]);
+    }
+
+    [EmulatorFact]
+    public async Task A_view_that_was_stored_although_its_answer_was_cut_off_counts_and_its_number_is_never_shown_again()
+    {
+        var (answers, stored) = await ShouldBearAsync(("answers cut off", relay => relay.Suffer(AnswersCutOff)));
+
+        stored.Values.Sum(session => session.Views).Should().BeGreaterThan(
+            answers.Count(answer => answer.IsView), "otherwise there was no such view");
+    }
+
+    [EmulatorFact]
+    public async Task An_instance_killed_mid_load_takes_no_view_with_it_and_the_others_go_on()
+    {
+        var project = NewProject();
+        var emulator = await Emulator.SharedAsync();
+        await using var one = await StartAsync(emulator.Host, project);
+        await using var other = await StartAsync(emulator.Host, project);
+        using var crowd = await Crowd.GatherAsync(one.Address, other.Address);
+        var warm = crowd.Answers.Count;
+
+        await one.KillAsync();
+        await crowd.UntilAllAreServedAsync(TimeToRecover);
+        await crowd.StopAsync();
+
+        crowd.Answers.Should().Contain(answer => answer.Visit == null, "otherwise nobody noticed");
+        var stored = await ReadSessionsAsync(project);
+        AnswersShouldBeRight(crowd.Answers.Where(answer => answer.Visit != null));
+        AnswersShouldBeInTime(crowd.Answers.Skip(warm));
+        NothingShouldBeLost(crowd.Answers, stored);
+        await EverySessionShouldGoOnAsync(other.Address, stored);
+    }
+
+    private async Task<(IReadOnlyCollection<Crowd.Answer> Answers, Dictionary<string, Session> Stored)> ShouldBearAsync(
+        params (string Name, Action<Relay> Begin)[] faults)
+    {
+        var (seed, project) = (Random.Shared.Next(), NewProject());
+        output.WriteLine($"Seed {seed}");
+        using var relay = new Relay((await Emulator.SharedAsync()).Host, seed);
+        await using var app = await StartAsync(relay.Host, project);
+        using var crowd = await Crowd.GatherAsync(app.Address);
+        var warm = crowd.Answers.Count;
+        foreach (var (name, begin) in faults)
+        {
+            await ShouldRecoverAsync(crowd, relay, name, begin);
+        }
+        await crowd.StopAsync();
+
+        var stored = await ReadSessionsAsync(project);
+        AnswersShouldBeRight(crowd.Answers);
+        AnswersShouldBeInTime(crowd.Answers.Skip(warm));
+        NothingShouldBeLost(crowd.Answers, stored);
+        LogShouldBeFit(app, crowd.Answers, stored.Keys);
+        await EverySessionShouldGoOnAsync(app.Address, stored);
+        return (crowd.Answers, stored);
+    }
+
+    private async Task ShouldRecoverAsync(Crowd crowd, Relay relay, string name, Action<Relay> begin)
+    {
+        var (before, hits) = (crowd.Answers.Count, relay.Hits);
+        begin(relay);
+        await Task.Delay(Budget * 1.2);
+        var during = crowd.Answers.Skip(before).ToList();
+        relay.Heal();
+        var recovery = await crowd.UntilAllAreServedAsync(TimeToRecover);
+
+        output.WriteLine($"{name}: {during.Count(answer => answer.IsView)} views and {during.Count(answer => !answer.IsView)} "
+            + $"failures, {relay.Hits - hits} hits, all served again after {recovery.TotalSeconds:0.00} s");
+        relay.Hits.Should().BeGreaterThan(hits, "otherwise nothing was tested");
+    }
+
+    private static void AnswersShouldBeRight(IEnumerable<Crowd.Answer> answers)
+    {
+        answers.Where(answer => !answer.IsView && answer.Visit?.Status != HttpStatusCode.ServiceUnavailable).Should().BeEmpty();
+        var views = answers.Where(answer => answer.IsView).ToList();
+        views.Where(view => view.Sent is not null && view.Visit!.Id != view.Sent).Should().BeEmpty("a session goes on");
+        foreach (var session in views.GroupBy(view => view.Visit!.Id))
+        {
+            session.Select(view => view.Visit!.Greeting).Distinct().Should().ContainSingle();
+            session.Select(view => view.Visit!.Views).Should().OnlyHaveUniqueItems();
+        }
+        foreach (var visitor in views.GroupBy(view => (view.Visitor, view.Visit!.Id)))
+        {
+            visitor.Select(view => view.Visit!.Views).Should().BeInAscendingOrder();
+        }
+    }
+
+    private static void AnswersShouldBeInTime(IEnumerable<Crowd.Answer> answers) =>
+        answers.Max(answer => answer.Duration).Should().BeLessThan(Budget + TimeSpan.FromSeconds(1));
+
+    private static void NothingShouldBeLost(IEnumerable<Crowd.Answer> answers, Dictionary<string, Session> stored)
+    {
+        foreach (var session in answers.Where(answer => answer.IsView).GroupBy(view => view.Visit!.Id!))
+        {
+            stored.Should().ContainKey(session.Key);
+            stored[session.Key].Views.Should().BeGreaterThanOrEqualTo(session.Max(view => view.Visit!.Views));
+            stored[session.Key].Greeting.Should().Be(session.First().Visit!.Greeting);
+        }
+    }
+
+    private static void LogShouldBeFit(GreeterProcess app, IReadOnlyCollection<Crowd.Answer> answers, IEnumerable<string> ids)
+    {
+        app.Output.Count(line => line.Contains("\"severity\":\"ERROR\"", StringComparison.Ordinal))
+            .Should().BeLessThanOrEqualTo(answers.Count(answer => !answer.IsView));
+        ids.Where(id => app.Text.Contains(id, StringComparison.Ordinal)).Should().BeEmpty("an id is as good as a password");
+    }
+
+    private static async Task EverySessionShouldGoOnAsync(Uri app, Dictionary<string, Session> stored)
+    {
+        using var visitor = new HttpClient(new SocketsHttpHandler { UseCookies = false });
+        foreach (var (id, session) in stored)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, app);
+            request.Headers.Add("Cookie", $"session_id={id}");
+            using var response = await visitor.SendAsync(request);
+            var visit = await Visit.ReadAsync(response);
+            (visit.Id, visit.Greeting, visit.Views).Should().Be((id, session.Greeting, session.Views + 1));
+        }
+    }
+
+    private sealed record Session(string Greeting, long Views);
+
+    // Past the relay and the client; a document that is no whole session throws.
+    private static async Task<Dictionary<string, Session>> ReadSessionsAsync(string project)
+    {
+        using var http = new HttpClient();
+        http.DefaultRequestHeaders.Add("Authorization", "Bearer owner");
+        var emulator = (await Emulator.SharedAsync()).Host;
+        var address = $"http://{emulator}/v1/projects/{project}/databases/(default)/documents/sessions";
+        var sessions = new Dictionary<string, Session>();
+        string? page = null;
+        do
+        {
+            var list = await http.GetFromJsonAsync<JsonElement>($"{address}?pageSize=300&pageToken={page}");
+            foreach (var document in list.GetProperty("documents").EnumerateArray())
+            {
+                var fields = document.GetProperty("fields");
+                var views = fields.GetProperty("views").GetProperty("integerValue").GetString()!;
+                fields.EnumerateObject().Select(field => field.Name).Should().BeEquivalentTo("greeting", "views", "expireAt");
+                fields.GetProperty("expireAt").GetProperty("timestampValue").GetDateTime().Should().BeAfter(DateTime.UtcNow);
+                sessions[document.GetProperty("name").GetString()!.Split('/')[^1]] = new Session(
+                    fields.GetProperty("greeting").GetProperty("stringValue").GetString()!,
+                    long.Parse(views, CultureInfo.InvariantCulture));
+            }
+            page = list.TryGetProperty("nextPageToken", out var token) ? token.GetString() : null;
+        }
+        while (!string.IsNullOrEmpty(page));
+        return sessions;
+    }
+
+    private static string NewProject() => $"test-{Guid.NewGuid():N}"[..30];
+
+    private static Task<GreeterProcess> StartAsync(string host, string project) => GreeterProcess.StartAsync(
+        ("FIRESTORE_EMULATOR_HOST", host), ("GOOGLE_CLOUD_PROJECT", project), ("Request__Budget", Budget.ToString()));
+
+    private static byte[] Frame(int size) => [0, 0, 0, 0, (byte)size, .. Enumerable.Repeat((byte)0xff, size)];
+
+    private static async Task AnswerAsync(HttpContext context, string? contentType, byte[] body, string? status = "0")
+    {
+        context.Response.ContentType = contentType;
+        await context.Response.Body.WriteAsync(body);
+        if (status is not null)
+        {
+            context.Response.AppendTrailer("grpc-status", status);
+        }
+    }
+
+    private static Task AnswerWithErrorAsync(HttpContext context)
+    {
+        int[] statuses = [400, 408, 429, 500, 502, 503, 504];
+        context.Response.StatusCode = statuses[Random.Shared.Next(statuses.Length)];
+        return context.Response.WriteAsync("<html><title>Error</title></html>");
+    }
+}
