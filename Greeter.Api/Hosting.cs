@@ -69,6 +69,7 @@ internal static class Hosting
         }
         app.UseForwardedHeaders();
         app.Use(SetHeaders);
+        app.Use(RefuseMalformedHost);
         app.UseHsts();
         app.UseWhen(
             context => HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method),
@@ -139,6 +140,21 @@ internal static class Hosting
 
     // UseForwardedHeaders keeps here what X-Forwarded-Proto has replaced.
     private static bool IsForwarded(HttpContext context) => context.Request.Headers.ContainsKey("X-Original-Proto");
+
+    // Kestrel lets through names that IDNA has no form for (a..!, xn--), and what needs one, as HSTS and the redirection, throws.
+    private static Task RefuseMalformedHost(HttpContext context, RequestDelegate next)
+    {
+        try
+        {
+            _ = context.Request.Host.ToUriComponent();
+        }
+        catch (ArgumentException)
+        {
+            context.Response.StatusCode = StatusCodes.Status400BadRequest;
+            return Task.CompletedTask;
+        }
+        return next(context);
+    }
 
     private static Task SetHeaders(HttpContext context, RequestDelegate next)
     {
