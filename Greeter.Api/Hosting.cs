@@ -19,6 +19,8 @@ namespace Greeter.Api;
 /// time budget, failures, health, logs.</summary>
 internal static class Hosting
 {
+    private const string OriginalProto = "X-Original-Proto";
+
     /// <summary>Sets up the host from environment and configuration; <see cref="UseHosting"/> is the other half.</summary>
     public static WebApplicationBuilder AddHosting(this WebApplicationBuilder builder)
     {
@@ -67,6 +69,7 @@ internal static class Hosting
         {
             formatter.ProjectId = app.Services.GetRequiredService<FirestoreDb>().ProjectId;
         }
+        app.Use(DropOriginalProto);
         app.UseForwardedHeaders();
         app.Use(SetHeaders);
         app.Use(RefuseMalformedHost);
@@ -139,7 +142,14 @@ internal static class Hosting
     }
 
     // UseForwardedHeaders keeps here what X-Forwarded-Proto has replaced.
-    private static bool IsForwarded(HttpContext context) => context.Request.Headers.ContainsKey("X-Original-Proto");
+    private static bool IsForwarded(HttpContext context) => context.Request.Headers.ContainsKey(OriginalProto);
+
+    // A visitor's own would pass for it.
+    private static Task DropOriginalProto(HttpContext context, RequestDelegate next)
+    {
+        context.Request.Headers.Remove(OriginalProto);
+        return next(context);
+    }
 
     // Kestrel lets through names that IDNA has no form for (a..!, xn--), and what needs one, as HSTS and the redirection, throws.
     private static Task RefuseMalformedHost(HttpContext context, RequestDelegate next)
