@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.AspNetCore.Http.Timeouts;
 using Microsoft.AspNetCore.HttpOverrides;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.Configuration.CommandLine;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Serilog;
@@ -73,9 +74,10 @@ internal static class Hosting
         app.UseForwardedHeaders();
         app.Use(SetHeaders);
         app.Use(RefuseMalformedHost);
+        app.Use(RefuseMethodInOtherCase);
         app.UseHsts();
         app.UseWhen(
-            context => HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method),
+            context => context.Request.Method is "GET" or "HEAD",
             probes => probes
                 .UseHealthChecks("/health/live", new HealthCheckOptions { Predicate = _ => false })
                 .UseHealthChecks("/health/ready"));
@@ -164,6 +166,19 @@ internal static class Hosting
             return Task.CompletedTask;
         }
         return next(context);
+    }
+
+    // To routing "get" is GET, but a method's case matters: https://www.rfc-editor.org/rfc/rfc9110#section-9.1
+    private static Task RefuseMethodInOtherCase(HttpContext context, RequestDelegate next)
+    {
+        var route = context.GetEndpoint()?.Metadata.GetMetadata<IHttpMethodMetadata>();
+        if (route is null || route.HttpMethods.Contains(context.Request.Method))
+        {
+            return next(context);
+        }
+        context.Response.StatusCode = StatusCodes.Status405MethodNotAllowed;
+        context.Response.Headers.Allow = string.Join(", ", route.HttpMethods);
+        return Task.CompletedTask;
     }
 
     private static Task SetHeaders(HttpContext context, RequestDelegate next)
