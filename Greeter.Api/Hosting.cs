@@ -1,31 +1,26 @@
-using System.Diagnostics;
 using System.Globalization;
-using System.Net.Sockets;
-using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.AspNetCore.Http.Timeouts;
 using Microsoft.AspNetCore.HttpOverrides;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.Configuration.CommandLine;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
-using Serilog;
-using Serilog.Core;
-using Serilog.Events;
-using Serilog.Formatting;
-using Serilog.Formatting.Display;
 
 namespace Greeter.Api;
 
 /// <summary>What gunicorn, App Engine's Python runtime and flask-talisman do around <c>main.py</c>: port, proxy, headers,
-/// time budget, failures, health, logs.</summary>
+/// time budget, health. Beside it: <see cref="Failures"/>, <see cref="Logging"/>, <see cref="ConnectionDrain"/>.</summary>
 internal static class Hosting
 {
+    private const string OriginalProto = "X-Original-Proto";
+
     /// <summary>A builder whose host is set up from environment and configuration; <see cref="UseHosting"/> is the other half.
     /// </summary>
     public static WebApplicationBuilder CreateBuilder(string[] args)
     {
         // There are no configuration files to watch; a watcher would see each line of the embedded store's file.
         var builder = WebApplication.CreateSlimBuilder([.. args, "--hostBuilder:reloadConfigOnChange=false"]);
-        ReportFailureToStart(AddLogging(builder));
+        builder.AddLogging();
         Listen(builder);
         var drain = new ConnectionDrain();
         builder.WebHost.UseSockets(sockets => sockets.CreateBoundListenSocket = drain.Bind);
@@ -70,17 +65,21 @@ internal static class Hosting
         {
             formatter.ProjectId = app.Services.GetRequiredService<FirestoreDb>().ProjectId;
         }
+        app.Lifetime.ApplicationStarted.Register(Logging.HasStarted);
+        app.Use(DropOriginalProto);
         app.UseForwardedHeaders();
         app.Use(SetHeaders);
+        app.Use(RefuseMalformedHost);
+        app.Use(RefuseMethodInOtherCase);
         app.UseHsts();
         app.UseWhen(
-            context => HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method),
+            context => context.Request.Method is "GET" or "HEAD",
             probes => probes
                 .UseHealthChecks("/health/live", new HealthCheckOptions { Predicate = _ => false })
                 .UseHealthChecks("/health/ready"));
         app.UseWhen(IsForwarded, forwarded => forwarded.UseHttpsRedirection());
         app.UseRequestTimeouts();
-        app.Use(AnswerFailuresAsync);
+        app.Use(Failures.AnswerAsync);
         return app;
     }
 
@@ -141,7 +140,42 @@ internal static class Hosting
     }
 
     // UseForwardedHeaders keeps here what X-Forwarded-Proto has replaced.
-    private static bool IsForwarded(HttpContext context) => context.Request.Headers.ContainsKey("X-Original-Proto");
+    private static bool IsForwarded(HttpContext context) => context.Request.Headers.ContainsKey(OriginalProto);
+
+    // A visitor's own would pass for it.
+    private static Task DropOriginalProto(HttpContext context, RequestDelegate next)
+    {
+        context.Request.Headers.Remove(OriginalProto);
+        return next(context);
+    }
+
+    // Kestrel lets through names that IDNA has no form for (a..!, xn--), and what needs one, as HSTS and the redirection, throws.
+    private static Task RefuseMalformedHost(HttpContext context, RequestDelegate next)
+    {
+        try
+        {
+            _ = context.Request.Host.ToUriComponent();
+        }
+        catch (ArgumentException)
+        {
+            context.Response.StatusCode = StatusCodes.Status400BadRequest;
+            return Task.CompletedTask;
+        }
+        return next(context);
+    }
+
+    // To routing "get" is GET, but a method's case matters: https://www.rfc-editor.org/rfc/rfc9110#section-9.1
+    private static Task RefuseMethodInOtherCase(HttpContext context, RequestDelegate next)
+    {
+        var route = context.GetEndpoint()?.Metadata.GetMetadata<IHttpMethodMetadata>();
+        if (route is null || route.HttpMethods.Contains(context.Request.Method))
+        {
+            return next(context);
+        }
+        context.Response.StatusCode = StatusCodes.Status405MethodNotAllowed;
+        context.Response.Headers.Allow = string.Join(", ", route.HttpMethods);
+        return Task.CompletedTask;
+    }
 
     private static Task SetHeaders(HttpContext context, RequestDelegate next)
     {
@@ -157,95 +191,6 @@ internal static class Hosting
         }, context.Response);
         return next(context);
     }
-
-    private static async Task AnswerFailuresAsync(HttpContext context, RequestDelegate next)
-    {
-        try
-        {
-            await next(context);
-        }
-        catch (Exception e) when (!context.Response.HasStarted)
-        {
-            var timeout = context.Features.Get<IHttpRequestTimeoutFeature>();
-            var isOverBudget = timeout?.RequestTimeoutToken.IsCancellationRequested == true;
-            var hasVisitorLeft = context.RequestAborted.IsCancellationRequested && !isOverBudget;
-            if (!hasVisitorLeft)
-            {
-                await AnswerFailureAsync(context, e, isOverBudget);
-            }
-        }
-    }
-
-    private static Task AnswerFailureAsync(HttpContext context, Exception e, bool isOverBudget)
-    {
-        var (status, advice) = isOverBudget ? (503, "Firestore took longer than the budget") : Diagnose(e);
-        var reason = e.InnerException as RpcException ?? e;
-        context.RequestServices.GetRequiredService<ILogger<Program>>().LogError(e, "{Advice}. {Reason}", advice, reason.Message);
-        if (status == StatusCodes.Status503ServiceUnavailable)
-        {
-            context.Response.Headers.RetryAfter = "1";
-        }
-        var page = status == StatusCodes.Status503ServiceUnavailable
-            ? "<body>Your greeting cannot be looked up right now, please try again in a moment.</body>"
-            : "<body>Your greeting cannot be looked up: the site is not set up right, its log says what to do.</body>";
-        return Results.Content(page, "text/html; charset=utf-8", contentEncoding: null, status).ExecuteAsync(context);
-    }
-
-    private static (int Status, string Advice) Diagnose(Exception e) => (e as RpcException)?.StatusCode switch
-    {
-        null => (500, "Greeter failed"),
-        StatusCode.PermissionDenied => (500, "Firestore refuses: enable its API (gcloud services enable "
-            + "firestore.googleapis.com) and grant the app's service account roles/datastore.user"),
-        StatusCode.Unauthenticated => (500, "Firestore does not know the app: give it a service account, or on a laptop run "
-            + "gcloud auth application-default login"),
-        StatusCode.NotFound => (500, "There is no such database: create it (gcloud firestore databases create --location=…), or "
-            + "check GOOGLE_CLOUD_PROJECT and Firestore__DatabaseId"),
-        StatusCode.FailedPrecondition => (500, "The database is not in Native mode: use another one (gcloud firestore databases "
-            + "create --database=… and Firestore__DatabaseId)"),
-        StatusCode.InvalidArgument => (500, "Firestore calls the request invalid: check GOOGLE_CLOUD_PROJECT and "
-            + "Firestore__DatabaseId"),
-        StatusCode.Unimplemented => (500, "What answers is not Firestore: check FIRESTORE_EMULATOR_HOST or "
-            + "Firestore__Endpoint"),
-        _ => (503, "Firestore failed"),
-    };
-
-    private static Logger AddLogging(WebApplicationBuilder builder)
-    {
-        ITextFormatter formatter = new MessageTemplateTextFormatter(
-            "[{Timestamp:HH:mm:ss} {Level:u3}] {Message:lj}{NewLine}{Exception}", CultureInfo.InvariantCulture);
-        if (!builder.Environment.IsDevelopment())
-        {
-            formatter = new CloudLoggingFormatter();
-            builder.Services.AddSingleton((CloudLoggingFormatter)formatter);
-            builder.Services.AddSingleton<DistributedContextPropagator, CloudTracePropagator>();
-        }
-        var logger = new LoggerConfiguration()
-            .MinimumLevel.Override("Microsoft.AspNetCore", LogEventLevel.Warning)
-            // Told in one sentence by ReportFailureToStart.
-            .Filter.ByExcluding(e => e.MessageTemplate.Text is "Hosting failed to start" or "Unable to start Kestrel.")
-            .WriteTo.Console(new SessionIdRedactor(formatter))
-            .CreateLogger();
-        builder.Logging.ClearProviders();
-        builder.Logging.AddSerilog(logger, dispose: true);
-        return logger;
-    }
-
-    // One sentence and exit code 1 for what the person who starts the app can mend; a stack trace stays for what only we can.
-    private static void ReportFailureToStart(Logger logger) => AppDomain.CurrentDomain.UnhandledException += (_, failure) =>
-    {
-        var reason = failure.ExceptionObject switch
-        {
-            IOException { InnerException: AddressInUseException } e => $"{e.Message} Stop what uses it, or set PORT to another port.",
-            Exception e and (InvalidOperationException or ArgumentException or IOException or SocketException) => e.Message,
-            _ => null,
-        };
-        if (reason is not null)
-        {
-            logger.Fatal("Greeter does not start. {Reason:l}", reason);
-            logger.Dispose();
-            Environment.Exit(1);
-        }
-    };
 
     private sealed class Stopping(IHostApplicationLifetime lifetime) : IHealthCheck
     {

@@ -555,7 +555,8 @@ public sealed class JournalTests : IDisposable
 
     private static Document? Find(DocumentStore store, string id) => store.BatchGet(new BatchGetDocumentsRequest
     {
-        Database = Database, Documents = { $"{Database}/documents/sessions/{id}" },
+        Database = Database,
+        Documents = { $"{Database}/documents/sessions/{id}" },
     })[0].Found;
 
     private static long?[] Views(DocumentStore store, params string[] ids) =>
