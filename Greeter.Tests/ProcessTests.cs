@@ -40,7 +40,7 @@ public class ProcessTests
         var (exitCode, output) = await GreeterProcess.RunAsync([], [("PORT", "0"), .. Embedded(folder)]);
 
         exitCode.Should().Be(1);
-        output.Should().Contain("is in use by another process").And.Contain("Firestore__EmbeddedFolder")
+        output.Should().Contain("being used by another process").And.Contain("Firestore__EmbeddedFolder")
             .And.Contain("FIRESTORE_EMULATOR_HOST").And.NotContain("   at ");
     }
 

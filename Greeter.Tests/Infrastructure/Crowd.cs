@@ -90,7 +90,7 @@ internal sealed class Crowd : IDisposable
             using var response = await client.SendAsync(request);
             visit = await Visit.ReadAsync(response);
         }
-        catch (HttpRequestException)
+        catch (Exception e) when (e is HttpRequestException or System.Net.Sockets.SocketException)
         {
             // The instance was killed.
         }
