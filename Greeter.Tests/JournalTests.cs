@@ -144,7 +144,7 @@ public sealed class JournalTests : IDisposable
         var lines = File.ReadAllLines(JournalPath).ToList();
         lines.RemoveAll(line => line.Contains("sessions/b", StringComparison.Ordinal));
         lines[0] = lines[0].Replace("\"1\"", "\"41\"", StringComparison.Ordinal);
-        const string Added = """{ "writes": [{ "update": { "name": "DB/sessions/d", "fields": {"views": {"integerValue": 5}} } }] }""";
+        const string Added = """{ "writes": [{ "update": { "name": "DB/sessions/d", "fields": {"views": {"integerValue":5}}}}]}""";
         lines.Add(Added.Replace("DB", $"{Database}/documents", StringComparison.Ordinal));
         File.WriteAllLines(JournalPath, lines);
 
@@ -212,9 +212,9 @@ public sealed class JournalTests : IDisposable
 
         string[] line =
         [
-            """{"commitTime":"2026-01-31T12:00:00.000099Z","writes":[{"update":{"name":"DB/sessions/a",""",
-            """"fields":{"views":{"integerValue":"100"}},""",
-            """"createTime":"2026-01-31T12:00:00Z","updateTime":"2026-01-31T12:00:00.000099Z"}}]}""",
+            """{"commitTime":"2026-01-31T12:00:00.000099Z","writes":[{"update":""",
+            """{"name":"DB/sessions/a","fields":{"views":{"integerValue":"100"}}""",
+            ""","createTime":"2026-01-31T12:00:00Z","updateTime":"2026-01-31T12:00:00.000099Z"}}]}""",
         ];
         var text = string.Concat(line).Replace("DB", $"{Database}/documents", StringComparison.Ordinal);
         File.ReadAllText(JournalPath).Should().Be(text + "\n");
