@@ -560,7 +560,7 @@ public sealed class JournalTests : IDisposable
 
     private static Write Expand(Write write)
     {
-        var name = DocumentStore.NameOf(write).Replace("DB", Database, StringComparison.Ordinal);
+        var name = write.Name().Replace("DB", Database, StringComparison.Ordinal);
         return write.Update is null
             ? new Write(write) { Delete = name }
             : new Write(write) { Update = new Document(write.Update) { Name = name } };
