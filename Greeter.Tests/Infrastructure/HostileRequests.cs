@@ -30,9 +30,10 @@ internal sealed record Expected(int Status, string? Session = null)
 internal sealed partial record Exchange(
     byte[] Bytes, List<Expected> Answers, Ending Ending, bool IsDecided, int UndecidedSessions)
 {
-    /// <summary>The bytes as they are, but for \r and long runs of one byte.</summary>
-    public override string ToString() =>
-        Runs().Replace(Encoding.Latin1.GetString(Bytes).Replace("\r", "\\r", StringComparison.Ordinal), "$1…");
+    /// <summary>The bytes, legible: long runs of one are cut, and what does not print is \xNN.</summary>
+    public override string ToString() => string.Concat(Runs()
+        .Replace(Encoding.Latin1.GetString(Bytes), "$1…")
+        .Select(one => one is '\n' or '…' or (>= ' ' and <= '~') ? $"{one}" : $"\\x{(int)one:X2}"));
 
     [GeneratedRegex(@"(.)\1{50,}")]
     private static partial Regex Runs();
@@ -315,18 +316,19 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
         private string AddCookie(StringBuilder headers)
         {
             var known = Pick(sessions);
-            var (cookie, session) = random.Next(100) switch
+            // Few are new: each is a document, which the store keeps in memory.
+            var (cookie, session) = random.Next(500) switch
             {
-                < 80 => ($"session_id={known}", known),
-                < 86 => ($"{Pick(OtherCookies)}; session_id={known}", Expected.AnySession),
-                < 90 => ($"session_id={known}; session_id={Pick(IdsThatAreNone)}; session_id={Pick(sessions)}",
+                < 400 => ($"session_id={known}", known),
+                < 440 => ($"{Pick(OtherCookies)}; session_id={known}", Expected.AnySession),
+                < 470 => ($"session_id={known}; session_id={Pick(IdsThatAreNone)}; session_id={Pick(sessions)}",
                 Expected.AnySession),
-                < 92 => ($"session_id={known}\r\nCookie: session_id={Pick(sessions)}", Expected.AnySession),
-                < 93 => ($"session_id={known.ToUpperInvariant()}x", Expected.NewSession),
-                < 94 => ($"session_id={random.NextInt64():x16}{random.NextInt64():x16}", Expected.NewSession),
-                < 95 => ($"session_id={new Guid(RandomBytes(16))}", Expected.NewSession),
-                < 98 => ($"session_id={Pick(IdsThatAreNone)}", Expected.NewSession),
-                < 99 => (Pick(OtherCookies), Expected.NewSession),
+                < 490 => ($"session_id={known}\r\nCookie: session_id={Pick(sessions)}", Expected.AnySession),
+                < 491 => ($"session_id={known.ToUpperInvariant()}x", Expected.NewSession),
+                < 492 => ($"session_id={random.NextInt64():x16}{random.NextInt64():x16}", Expected.NewSession),
+                < 493 => ($"session_id={new Guid(RandomBytes(16))}", Expected.NewSession),
+                < 497 => ($"session_id={Pick(IdsThatAreNone)}", Expected.NewSession),
+                < 499 => (Pick(OtherCookies), Expected.NewSession),
                 _ => ("", Expected.NewSession),
             };
             headers.Append(CultureInfo.InvariantCulture, $"Cookie: {cookie}\r\n");
