@@ -18,7 +18,8 @@ public sealed class Emulator : IAsyncDisposable
         emulator=$!
         exec 3<&0
         { read -r _ <&3; kill -TERM -- -$emulator; } &
-        wait $emulator
+        # wait also returns when the emulator is frozen
+        while kill -0 $emulator 2> /dev/null; do wait $emulator; sleep 0.1; done
         """;
 
     private readonly Process? process;
@@ -110,7 +111,8 @@ public sealed class Emulator : IAsyncDisposable
     // To each process of the tree: the emulator is a child of gcloud's.
     private void Signal(string name)
     {
-        const string Tree = "tree() { echo $1; for child in $(pgrep -P $1); do tree $child; done; }";
+        // Not to the watching shell itself.
+        const string Tree = "tree() { for child in $(pgrep -P $1); do echo $child; tree $child; done; }";
         using var kill = Process.Start("bash", ["-c", $"{Tree}; kill -{name} $(tree {process!.Id})"]);
         kill.WaitForExit();
     }
