@@ -189,8 +189,8 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
         string[] paths =
         [
             "", ".", "a.", ".a", "a..b", "1", "a1", "_", "_1", "a-b", "a b", "é", "*", "a\\b", "a[0]", "`a", "a`", "`a`b",
-            "`a``b`", "`a`.b", "`a\\x`", "`a\\\\b`", "`a\\`b`", "`a\\", "`a\\`", "a.`b", "``", "a.``", "``.a", "`\n`", "`a`.`b.c`",
-            "a.b", "`a.b`", "a.b.", "a.b.c",
+            "`a``b`", "`a`.b", "`a\\x`", "`a\\\\b`", "`a\\`b`", "`a\\", "`a\\`", "a.`b", "``", "a.``", "``.a", "`\n`",
+            "`a`.`b.c`", "a.b", "`a.b`", "a.b.", "a.b.c",
         ];
         foreach (var path in paths)
         {

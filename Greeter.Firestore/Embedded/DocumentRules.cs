@@ -71,8 +71,7 @@ internal static class DocumentRules
         }
     }
 
-    /// <summary>As Firestore counts, within a few bytes a field:
-    /// https://cloud.google.com/firestore/native/docs/storage-size</summary>
+    /// <summary>As Firestore counts, within a few bytes a field: https://firebase.google.com/docs/firestore/storage-size</summary>
     /// <exception cref="RpcException">INVALID_ARGUMENT.</exception>
     public static void CheckSize(Document? document)
     {

@@ -82,11 +82,7 @@ internal sealed class Journal : IDisposable
     {
         file ??= File.OpenHandle(Path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
         var line = JournalLine.Encode(entry);
-        if (RandomAccess.GetLength(file) > Length)
-        {
-            // A line that a full disk cut off.
-            RandomAccess.SetLength(file, Length);
-        }
+        // Over what a full disk cut off, if anything; the rest of that has no newline and is dropped by Load.
         RandomAccess.Write(file, line.Span, Length);
         Length += line.Length;
         return line.Length;
@@ -121,7 +117,8 @@ internal sealed class Journal : IDisposable
     }
 
     private static bool IsDamage(Exception e) =>
-        e is RpcException or InvalidProtocolBufferException or InvalidJsonException or FormatException or DecoderFallbackException;
+        e is InvalidProtocolBufferException or InvalidJsonException or FormatException
+            or DecoderFallbackException or RpcException;
 
     private static long Write(string path, IEnumerable<JournalEntry> entries)
     {
