@@ -96,7 +96,7 @@ internal static class Hosting
         {
             return await work.WaitAsync(cancellationToken);
         }
-        catch (OperationCanceledException) when (!work.IsCompleted)
+        catch (OperationCanceledException)
         {
             return await work.WaitAsync(TimeSpan.FromMilliseconds(100), CancellationToken.None);
         }
