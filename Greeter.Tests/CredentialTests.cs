@@ -150,6 +150,28 @@ public sealed class CredentialTests : IDisposable
     }
 
     [Fact]
+    public async Task A_metadata_server_that_does_not_tell_the_project_ends_in_a_sentence()
+    {
+        await using var metadata = await StandIn.StartAsync(
+            (context, _) =>
+            {
+                context.Response.Headers["Metadata-Flavor"] = "Google";
+                context.Response.StatusCode = context.Request.Path == "/" ? 200 : 404;
+                return Task.CompletedTask;
+            },
+            HttpProtocols.Http1,
+            null);
+
+        var (exitCode, output) = await GreeterProcess.RunAsync(
+            [], ("PORT", "0"), ("HOME", folder.Path), ("GCE_METADATA_HOST", metadata.Authority));
+
+        exitCode.Should().Be(1);
+        JsonDocument.Parse(output).RootElement.GetProperty("message").GetString().Should()
+            .StartWith($"Greeter does not start. The metadata server at {metadata.Authority} does not tell the project id: ")
+            .And.EndWith("Set GOOGLE_CLOUD_PROJECT.");
+    }
+
+    [Fact]
     public async Task On_Heroku_a_key_in_a_config_variable_becomes_the_file_that_is_read()
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
