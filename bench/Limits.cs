@@ -77,6 +77,6 @@ internal static class Limits
             return latencies;
         }
         var latencies = await Task.WhenAll(Enumerable.Range(0, Scenarios.Connections).Select(_ => Task.Run(VisitAsync)));
-        return Load.From([.. latencies.SelectMany(each => each)], clock.Elapsed, failures);
+        return Load.From([.. latencies.SelectMany(each => each)], Scenarios.Connections, clock.Elapsed, failures);
     }
 }

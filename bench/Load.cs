@@ -9,11 +9,17 @@ internal sealed record Load(long Requests, double PerSecond, double P50, double 
 {
     private static readonly HttpClient Visitor = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false });
 
-    public static Load From(double[] latencies, TimeSpan time, long failures)
+    /// <summary>What came of requests that were made here, corrected as wrk's are.</summary>
+    /// <param name="latencies">Of each.</param>
+    /// <param name="connections">How many were made at once.</param>
+    /// <param name="time">How long it took.</param>
+    /// <param name="failures">How many of them failed.</param>
+    public static Load From(IReadOnlyCollection<double> latencies, int connections, TimeSpan time, long failures)
     {
-        Array.Sort(latencies);
-        double Percentile(int percent) => latencies.Length == 0 ? 0 : latencies[(latencies.Length - 1) * percent / 100];
-        return new Load(latencies.Length, latencies.Length / time.TotalSeconds, Percentile(50), Percentile(99), failures);
+        var interval = time.TotalMilliseconds * connections / latencies.Count;
+        var corrected = latencies.SelectMany(latency => Correct(latency, interval)).Order().ToArray();
+        double Percentile(int percent) => corrected.Length == 0 ? 0 : corrected[(corrected.Length - 1) * percent / 100];
+        return new Load(latencies.Count, latencies.Count / time.TotalSeconds, Percentile(50), Percentile(99), failures);
     }
 
     /// <summary>Requests for a time, by wrk. Its percentiles are corrected for what it could not send while it waited.</summary>
@@ -57,7 +63,17 @@ internal sealed record Load(long Requests, double PerSecond, double P50, double 
                 Interlocked.Add(ref failures, ids[n].Length == 0 ? 1 : 0);
             }
         })));
-        return (From(latencies, clock.Elapsed, failures), ids);
+        return (From(latencies, connections, clock.Elapsed, failures), ids);
+    }
+
+    // What would have been sent while one request waited would have waited too, each for one interval less.
+    private static IEnumerable<double> Correct(double latency, double interval)
+    {
+        yield return latency;
+        for (var missed = latency - interval; missed > interval; missed -= interval)
+        {
+            yield return missed;
+        }
     }
 
     private static async Task<string?> ViewAsync(Uri url, string? id)

@@ -10,7 +10,7 @@ internal sealed class Scenarios(Options options)
     public const int Connections = 16;
 
     private const int Views = 2000;
-    private const string OneConnection = "one connection", OneSession = "one session, 16 at once";
+    private const string OneConnection = "one session, 1 connection", OneSession = "one session, 16 connections";
 
     private static readonly (string Scenario, string Title, int Connections)[] HttpScenarios =
     [
@@ -109,8 +109,8 @@ internal sealed class Scenarios(Options options)
                     // Of a server that locks up when one visitor's requests collide, nothing else is measured after that.
                     var sides = scenario is Options.Returning or Options.First ? together
                         : scenario == Options.OneSession && target != targets[0] ? last : pair;
-                    var ids = scenario == Options.First ? null : scenario == Options.OneSession ? target.OneId : target.Ids;
-                    sides.Add(new Row(target.Prefix + title, time => Load.WrkAsync(target.Url, connections, time, ids)));
+                    sides.Add(new Row(target.Prefix + title, async time =>
+                        await Load.WrkAsync(target.Url, connections, time, await target.GetIdsAsync(scenario))));
                 }
             }
         }
@@ -121,7 +121,7 @@ internal sealed class Scenarios(Options options)
         await RunRoundsAsync(last);
         if (rows.Find(row => row.Title == OneSession) is { } crowd && rows.Find(row => row.Title == OneConnection) is { } single)
         {
-            crowd.Note = $"{Table.FormatRatio(crowd, single)} of one connection";
+            crowd.Note = $"{Table.FormatRatio(crowd, single)} of 1 connection";
         }
         return (client, empty);
     }
@@ -168,7 +168,7 @@ internal sealed class Scenarios(Options options)
     private static async Task<Target> PrepareAsync(string prefix, Uri url, int warm)
     {
         Say.Line($"{prefix}{warm:#,0} views of {url}, {Sessions:#,0} of them first visits");
-        var (load, ids) = await Load.ExactlyAsync(Sessions + 1, Connections, _ => url, _ => null);
+        var (load, ids) = await Load.ExactlyAsync(Sessions, Connections, _ => url, _ => null);
         if (load.Failures > 0)
         {
             throw new BenchException($"{load.Failures} of {load.Requests} first visits to {url} got no 200 with a session_id.");
@@ -176,9 +176,8 @@ internal sealed class Scenarios(Options options)
         var (rest, _) = await Load.ExactlyAsync(Math.Max(0, warm - Sessions), Connections, _ => url, n => ids[n % Sessions]);
         Say.Line($"{prefix}{Describe(rest.Requests > 0 ? rest : load)}");
         var file = Path.Combine(Repository.Work, $"{url.Port}.ids");
-        await File.WriteAllLinesAsync(file, ids[..Sessions]);
-        await File.WriteAllLinesAsync($"{file}.one", ids[Sessions..]);
-        return new Target(prefix, url, file, $"{file}.one");
+        await File.WriteAllLinesAsync(file, ids);
+        return new Target(prefix, url, file);
     }
 
     /// <summary>Calls to Firestore per view: an app of its own, behind a relay that counts them.</summary>
@@ -198,8 +197,8 @@ internal sealed class Scenarios(Options options)
             var (load, answered) = await Load.ExactlyAsync(Views, connections, _ => app.Url, n => scenario switch
             {
                 Options.First => null,
-                Options.OneSession => ids[0],
-                _ => ids[n],
+                Options.Returning => ids[n],
+                _ => ids[0],
             });
             ids = scenario == Options.First ? answered : ids;
             ReportFailures(title, load);
@@ -322,7 +321,9 @@ internal sealed class Scenarios(Options options)
     private static Child LaunchLimit(string limit, params (string Key, string Value)[] environment)
     {
         var url = Child.FreeUrl();
-        var command = new[] { "dotnet", typeof(Limits).Assembly.Location, limit, "--urls", url.OriginalString };
+        // Its own content root: it watches that for changed settings, and would see each line that the embedded store writes.
+        var program = typeof(Limits).Assembly.Location;
+        string[] command = ["dotnet", program, limit, "--urls", url.OriginalString, "--contentRoot", Path.GetDirectoryName(program)!];
         return Child.Start(limit, command, environment, url);
     }
 
@@ -364,6 +365,19 @@ internal sealed class Scenarios(Options options)
     /// <param name="Prefix">Its name in the table; empty for the app.</param>
     /// <param name="Url">Where it answers.</param>
     /// <param name="Ids">A file with the ids of its sessions.</param>
-    /// <param name="OneId">A file with the id of yet another one.</param>
-    private sealed record Target(string Prefix, Uri Url, string Ids, string OneId);
+    private sealed record Target(string Prefix, Uri Url, string Ids)
+    {
+        /// <summary>The file with a scenario's sessions; null where each request makes one.</summary>
+        public async Task<string?> GetIdsAsync(string scenario)
+        {
+            if (scenario is Options.First or Options.Returning)
+            {
+                return scenario == Options.First ? null : Ids;
+            }
+            // Another one each time: the emulator gets slower with each version that a document has had.
+            var (_, ids) = await Load.ExactlyAsync(1, 1, _ => Url, _ => null);
+            await File.WriteAllLinesAsync($"{Ids}.one", ids);
+            return $"{Ids}.one";
+        }
+    }
 }
