@@ -1,4 +1,3 @@
-using Google.Protobuf.Collections;
 using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore;
@@ -6,10 +5,7 @@ namespace Greeter.Firestore;
 /// <summary>A document as it was at one moment.</summary>
 public sealed class DocumentSnapshot
 {
-    private readonly Document? document;
-
-    internal DocumentSnapshot(DocumentReference reference, Document? document) =>
-        (Reference, this.document) = (reference, document);
+    internal DocumentSnapshot(DocumentReference reference, Document? document) => (Reference, Document) = (reference, document);
 
     /// <summary>The document.</summary>
     public DocumentReference Reference { get; }
@@ -18,10 +14,10 @@ public sealed class DocumentSnapshot
     public string Id => Reference.Id;
 
     /// <summary>Whether there was such a document.</summary>
-    public bool Exists => document is not null;
+    public bool Exists => Document is not null;
 
     /// <summary>When it last changed, in microseconds; null if it did not exist.</summary>
-    public Timestamp? UpdateTime => document is null ? null : Timestamp.FromProto(document.UpdateTime);
+    public Timestamp? UpdateTime => Document is null ? null : Timestamp.FromProto(Document.UpdateTime);
 
     /// <summary>
     /// The fields, each as <c>long</c>, <c>double</c>, <c>string</c>, <c>bool</c>, <c>null</c>, <see cref="Timestamp"/>,
@@ -30,18 +26,18 @@ public sealed class DocumentSnapshot
     /// </summary>
     /// <exception cref="NotSupportedException">A field is of a kind that this client does not know.</exception>
     public Dictionary<string, object?>? ToDictionary() =>
-        document is null ? null : ValueConverter.ToDictionary(document.Fields, Reference.Database);
+        Document is null ? null : ValueConverter.ToDictionary(Document.Fields, Reference.Database);
 
-    /// <summary>The fields as they came; null for a missing document.</summary>
-    internal MapField<string, Value>? Fields => document?.Fields;
+    /// <summary>The document as it came; null for a missing one.</summary>
+    internal Document? Document { get; }
 
     /// <summary>What a write must carry for it to fail if the document is not as it was in this snapshot.</summary>
-    internal Precondition ToGuard() => document is null
+    internal Precondition ToGuard() => Document is null
         ? new Precondition { Exists = false }
-        : new Precondition { UpdateTime = document.UpdateTime };
+        : new Precondition { UpdateTime = Document.UpdateTime };
 
     /// <summary>A write that changes nothing and fails if the document is not as it was in this snapshot.</summary>
-    internal Write ToGuardWrite() => document is null
+    internal Write ToGuardWrite() => Document is null
         ? new Write { Delete = Reference.Path, CurrentDocument = ToGuard() }
         : new Write
         {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 
 namespace Greeter.Firestore;
@@ -9,6 +10,9 @@ namespace Greeter.Firestore;
 /// </summary>
 internal static class FieldPath
 {
+    private static readonly SearchValues<char> SimpleCharacters =
+        SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+
     public static string Append(string? parent, string name)
     {
         var segment = IsSimple(name)
@@ -18,8 +22,12 @@ internal static class FieldPath
     }
 
     /// <exception cref="FormatException">The path is not written as above.</exception>
-    public static List<string> Parse(string path)
+    public static string[] Parse(string path)
     {
+        if (IsSimple(path))
+        {
+            return [path];
+        }
         var names = new List<string>();
         for (var position = 0; ; position++)
         {
@@ -27,7 +35,7 @@ internal static class FieldPath
             names.Add(isQuoted ? ParseQuoted(path, ref position) : ParseSimple(path, ref position));
             if (position == path.Length)
             {
-                return names;
+                return [.. names];
             }
             if (path[position] != '.')
             {
@@ -37,7 +45,7 @@ internal static class FieldPath
     }
 
     private static bool IsSimple(string name) =>
-        name.Length > 0 && !char.IsAsciiDigit(name[0]) && name.All(c => char.IsAsciiLetterOrDigit(c) || c == '_');
+        name.Length > 0 && !char.IsAsciiDigit(name[0]) && !name.AsSpan().ContainsAnyExcept(SimpleCharacters);
 
     private static string ParseSimple(string path, ref int position)
     {

@@ -137,7 +137,7 @@ public sealed class Transaction
     /// <summary>Takes the documents of a commit into memory, as they are now.</summary>
     internal void Remember(CommitResponse response)
     {
-        var known = reads.ToDictionary(read => read.Reference.Path, read => read.Fields);
+        var known = reads.ToDictionary(read => read.Reference.Path, read => read.Document);
         for (var i = 0; i < writes.Count; i++)
         {
             var (write, name, updateTime) = (writes[i], writes[i].Name(), response.WriteResults[i].UpdateTime);
@@ -149,8 +149,10 @@ public sealed class Transaction
                 Database.Memory.Forget(name);
                 continue;
             }
-            known[name] = write.ApplyTo(known.GetValueOrDefault(name));
-            Database.Memory.Remember(new Document { Name = name, Fields = { known[name] }, UpdateTime = updateTime });
+            var document = write.ApplyTo(known.GetValueOrDefault(name));
+            document.UpdateTime = updateTime;
+            known[name] = document;
+            Database.Memory.Remember(document);
         }
         Learn(wasRight: true);
     }

@@ -9,26 +9,32 @@ internal static class WriteExtensions
     /// <summary>The document that the write is about.</summary>
     public static string Name(this Write write) => write.Update?.Name ?? write.Delete;
 
-    /// <summary>The fields of the document after an update: those given, or with a mask those it names, each absent if it is not
-    /// among the given.</summary>
+    /// <summary>The document after an update, without its times: the fields given, or with a mask those it names, each absent if
+    /// it is not among the given.</summary>
     /// <param name="write">An update.</param>
-    /// <param name="current">The fields before it, which stay as they are; null if there was no document.</param>
-    public static MapField<string, Value> ApplyTo(this Write write, MapField<string, Value>? current)
+    /// <param name="current">The document before it, which stays as it is; null if there was none.</param>
+    public static Document ApplyTo(this Write write, Document? current)
     {
-        if (write.UpdateMask is null)
+        var (update, mask) = (write.Update, write.UpdateMask);
+        var document = new Document { Name = update.Name };
+        if (mask is null)
         {
-            return write.Update.Fields;
+            document.Fields.Add(update.Fields);
+            return document;
         }
-        var fields = current?.Clone() ?? [];
-        foreach (var path in write.UpdateMask.FieldPaths)
+        if (current is not null)
+        {
+            document.Fields.Add(current.Fields);
+        }
+        foreach (var path in mask.FieldPaths)
         {
             var names = FieldPath.Parse(path);
-            Set(fields, names, 0, Find(write.Update.Fields, names));
+            Set(document.Fields, names, Find(update.Fields, names));
         }
-        return fields;
+        return document;
     }
 
-    private static Value? Find(MapField<string, Value>? fields, List<string> path)
+    private static Value? Find(MapField<string, Value>? fields, ReadOnlySpan<string> path)
     {
         Value? value = null;
         foreach (var name in path)
@@ -39,27 +45,29 @@ internal static class WriteExtensions
         return value;
     }
 
-    /// <summary>Sets the field, in maps that are made where there are none; or removes it if the value is null.</summary>
-    private static void Set(MapField<string, Value> fields, List<string> path, int index, Value? value)
+    /// <summary>Sets the field, in maps that are made where there are none; or removes it if the value is null. The maps on its
+    /// way are copied, for they may be another document's too.</summary>
+    private static void Set(MapField<string, Value> fields, ReadOnlySpan<string> path, Value? value)
     {
-        var name = path[index];
-        if (index == path.Count - 1)
+        var name = path[0];
+        if (path.Length > 1)
+        {
+            var map = fields.GetValueOrDefault(name)?.MapValue;
+            if (map is null && value is null)
+            {
+                return;
+            }
+            var copy = new MapValue { Fields = { map?.Fields ?? [] } };
+            Set(copy.Fields, path[1..], value);
+            value = new Value { MapValue = copy };
+        }
+        if (value is null)
         {
             fields.Remove(name);
-            if (value is not null)
-            {
-                fields.Add(name, value);
-            }
-            return;
         }
-        var map = fields.GetValueOrDefault(name)?.MapValue;
-        if (map is null && value is not null)
+        else
         {
-            fields[name] = new Value { MapValue = map = new MapValue() };
-        }
-        if (map is not null)
-        {
-            Set(map.Fields, path, index + 1, value);
+            fields[name] = value;
         }
     }
 }

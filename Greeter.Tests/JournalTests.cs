@@ -164,6 +164,7 @@ public sealed class JournalTests : IDisposable
     {
         var seed = Random.Shared.Next();
         var values = new RandomValues(new Random(seed));
+        using var encoder = new JournalLine();
         for (var i = 0; i < 2000; i++)
         {
             var request = new CommitRequest { Database = Database, Writes = { Expand(Set("c/a")), Expand(Delete("c/b")) } };
@@ -172,7 +173,7 @@ public sealed class JournalTests : IDisposable
             (request.Writes[0].Update.CreateTime, request.Writes[0].Update.UpdateTime) = (Micros(i), Micros(999_999 + i));
             var entry = new JournalEntry { CommitTime = Micros(1_000_000 * i), Writes = { request.Writes } };
 
-            var line = Encoding.UTF8.GetString(JournalLine.Encode(entry).Span);
+            var line = Encoding.UTF8.GetString(encoder.Encode(entry));
 
             line.Should().EndWith("\n");
             line.IndexOf('\n', StringComparison.Ordinal).Should().Be(line.Length - 1, "it is one line");

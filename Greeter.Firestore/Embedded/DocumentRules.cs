@@ -251,8 +251,8 @@ internal static class DocumentRules
         try
         {
             var names = FieldPath.Parse(path);
-            if (names.Exists(name => IsReserved(name)) || names.Count > MaxDepth
-                || names.Sum(Encoding.UTF8.GetByteCount) + names.Count > MaxNameBytes)
+            if (Array.Exists(names, name => IsReserved(name)) || names.Length > MaxDepth
+                || names.Sum(Encoding.UTF8.GetByteCount) + names.Length > MaxNameBytes)
             {
                 throw Invalid($"'{path}' has a reserved name or is too long.");
             }

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Embedded;
@@ -14,11 +13,11 @@ internal sealed class DocumentStore : IDisposable
     private const long CompactionRatio = 4;
     private static readonly TimeSpan ExpiredDocumentsKept = TimeSpan.FromDays(1);
 
-    private readonly Lock writing = new();
+    private readonly Lock access = new();
     private readonly Journal journal;
     private readonly TimeProvider time;
     private readonly long compactionSize;
-    private volatile ImmutableDictionary<string, Stored> documents = ImmutableDictionary<string, Stored>.Empty;
+    private Dictionary<string, Stored> documents = [];
     private long lastCommit;
     private long liveBytes;
     private long compactAgainAt;
@@ -54,12 +53,13 @@ internal sealed class DocumentStore : IDisposable
     public List<BatchGetDocumentsResponse> BatchGet(BatchGetDocumentsRequest request)
     {
         DocumentRules.Check(request);
-        // All as of one moment, and nobody waits.
-        var snapshot = documents;
-        var readTime = ToTimestamp(Interlocked.Read(ref lastCommit));
-        return [.. request.Documents.Distinct().Select(name => snapshot.GetValueOrDefault(name)?.Document is { } document
-            ? new BatchGetDocumentsResponse { Found = document, ReadTime = readTime }
-            : new BatchGetDocumentsResponse { Missing = name, ReadTime = readTime })];
+        lock (access)
+        {
+            var readTime = ToTimestamp(lastCommit);
+            return [.. request.Documents.Distinct().Select(name => Find(name) is { } document
+                ? new BatchGetDocumentsResponse { Found = document, ReadTime = readTime }
+                : new BatchGetDocumentsResponse { Missing = name, ReadTime = readTime })];
+        }
     }
 
     /// <exception cref="RpcException">INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS or FAILED_PRECONDITION as from Firestore;
@@ -67,7 +67,7 @@ internal sealed class DocumentStore : IDisposable
     public CommitResponse Commit(CommitRequest request)
     {
         DocumentRules.Check(request);
-        lock (writing)
+        lock (access)
         {
             var commitTime = NextCommitTime();
             var entry = new JournalEntry { CommitTime = commitTime };
@@ -103,13 +103,12 @@ internal sealed class DocumentStore : IDisposable
         ? current == next
         : current.CreateTime.Equals(next.CreateTime) && current.Fields.Equals(next.Fields);
 
-    private static Document Update(Document? current, Write write, Timestamp commitTime) => new()
+    private static Document Update(Document? current, Write write, Timestamp commitTime)
     {
-        Name = write.Update.Name,
-        Fields = { write.ApplyTo(current?.Fields) },
-        CreateTime = current?.CreateTime ?? commitTime,
-        UpdateTime = commitTime,
-    };
+        var document = write.ApplyTo(current);
+        (document.CreateTime, document.UpdateTime) = (current?.CreateTime ?? commitTime, commitTime);
+        return document;
+    }
 
     private Document? Find(string name) => documents.GetValueOrDefault(name)?.Document;
 
@@ -117,7 +116,7 @@ internal sealed class DocumentStore : IDisposable
     private Timestamp NextCommitTime()
     {
         var now = (time.GetUtcNow().UtcTicks - DateTime.UnixEpoch.Ticks) / TimeSpan.TicksPerMicrosecond;
-        Interlocked.Exchange(ref lastCommit, Math.Max(now, lastCommit + 1));
+        lastCommit = Math.Max(now, lastCommit + 1);
         return ToTimestamp(lastCommit);
     }
 
@@ -160,22 +159,19 @@ internal sealed class DocumentStore : IDisposable
 
     private void Apply(JournalEntry entry, int bytes)
     {
-        var next = documents.ToBuilder();
         foreach (var write in entry.Writes)
         {
             var name = write.Name();
-            liveBytes -= next.GetValueOrDefault(name)?.Bytes ?? 0;
+            if (documents.Remove(name, out var former))
+            {
+                liveBytes -= former.Bytes;
+            }
             if (write.Update is { } document)
             {
-                next[name] = new Stored(document, bytes / entry.Writes.Count);
-                liveBytes += next[name].Bytes;
-            }
-            else
-            {
-                next.Remove(name);
+                documents[name] = new Stored(document, bytes / entry.Writes.Count);
+                liveBytes += documents[name].Bytes;
             }
         }
-        documents = next.ToImmutable();
     }
 
     /// <summary>Takes a commit from the journal, which a person may have edited.</summary>
@@ -212,8 +208,7 @@ internal sealed class DocumentStore : IDisposable
     private void Compact()
     {
         var horizon = Timestamp.FromDateTimeOffset(time.GetUtcNow() - ExpiredDocumentsKept);
-        var expired = documents.Where(document => document.Value.ExpiresBefore(horizon)).Select(document => document.Key);
-        var live = documents.RemoveRange(expired);
+        var live = documents.Where(document => !document.Value.ExpiresBefore(horizon)).ToDictionary();
         var entries = live.Values.Select(stored => new JournalEntry
         {
             CommitTime = stored.Document.UpdateTime,

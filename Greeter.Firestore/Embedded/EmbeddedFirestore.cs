@@ -54,7 +54,7 @@ internal sealed class EmbeddedFirestore(DocumentStore documents) : HttpMessageHa
 
     private static TRequest Parse<TRequest>(MessageParser<TRequest> parser, byte[] frame)
         where TRequest : IMessage<TRequest> =>
-        parser.ParseFrom(frame, GrpcFrame.HeaderSize, GrpcFrame.DecodeHeader(frame));
+        parser.ParseFrom(frame.AsSpan(GrpcFrame.HeaderSize, GrpcFrame.DecodeHeader(frame)));
 
     private static HttpResponseMessage CreateResponse(byte[] body, Status status) => new(HttpStatusCode.OK)
     {

@@ -13,6 +13,7 @@ internal sealed class Journal : IDisposable
     private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     private readonly FileStream processLock;
+    private readonly JournalLine line = new();
     private SafeFileHandle? file;
 
     private Journal(string path, FileStream processLock) => (Path, this.processLock) = (path, processLock);
@@ -81,11 +82,11 @@ internal sealed class Journal : IDisposable
     public int Append(JournalEntry entry)
     {
         file ??= File.OpenHandle(Path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
-        var line = JournalLine.Encode(entry);
+        var encoded = line.Encode(entry);
         // Over what a full disk cut off, if anything; the rest of that has no newline and is dropped by Load.
-        RandomAccess.Write(file, line.Span, Length);
-        Length += line.Length;
-        return line.Length;
+        RandomAccess.Write(file, encoded, Length);
+        Length += encoded.Length;
+        return encoded.Length;
     }
 
     /// <summary>Makes the file hold these entries and nothing else, all or nothing.</summary>
@@ -113,6 +114,7 @@ internal sealed class Journal : IDisposable
     public void Dispose()
     {
         file?.Dispose();
+        line.Dispose();
         processLock.Dispose();
     }
 
@@ -120,12 +122,12 @@ internal sealed class Journal : IDisposable
         e is InvalidProtocolBufferException or InvalidJsonException or FormatException
             or DecoderFallbackException or RpcException;
 
-    private static long Write(string path, IEnumerable<JournalEntry> entries)
+    private long Write(string path, IEnumerable<JournalEntry> entries)
     {
         using var stream = new FileStream(path, FileMode.Create, FileAccess.Write);
         foreach (var entry in entries)
         {
-            stream.Write(JournalLine.Encode(entry).Span);
+            stream.Write(line.Encode(entry));
         }
         stream.Flush(flushToDisk: true);
         return stream.Length;

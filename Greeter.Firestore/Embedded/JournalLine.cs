@@ -13,7 +13,7 @@ using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 /// A commit as the journal has it: compact JSON that protobuf's own parser reads, and Firestore's REST API speaks. Protobuf's own
 /// writer puts spaces everywhere and takes several times as long.
 /// </summary>
-internal static class JournalLine
+internal sealed class JournalLine : IDisposable
 {
     private static readonly JsonWriterOptions Options = new()
     {
@@ -22,22 +22,28 @@ internal static class JournalLine
         SkipValidation = true,
     };
 
-    /// <summary>The line in UTF-8, with its newline.</summary>
-    public static ReadOnlyMemory<byte> Encode(JournalEntry entry)
+    private readonly ArrayBufferWriter<byte> buffer = new();
+    private readonly Utf8JsonWriter json;
+
+    public JournalLine() => json = new Utf8JsonWriter(buffer, Options);
+
+    /// <summary>The line in UTF-8, with its newline; there until the next one.</summary>
+    public ReadOnlySpan<byte> Encode(JournalEntry entry)
     {
-        var buffer = new ArrayBufferWriter<byte>(512);
-        using (var json = new Utf8JsonWriter(buffer, Options))
-        {
-            WriteEntry(json, entry);
-        }
+        buffer.ResetWrittenCount();
+        json.Reset();
+        WriteEntry(entry);
+        json.Flush();
         buffer.Write("\n"u8);
-        return buffer.WrittenMemory;
+        return buffer.WrittenSpan;
     }
 
-    private static void WriteEntry(Utf8JsonWriter json, JournalEntry entry)
+    public void Dispose() => json.Dispose();
+
+    private void WriteEntry(JournalEntry entry)
     {
         json.WriteStartObject();
-        json.WriteString("commitTime", ToText(entry.CommitTime));
+        json.WriteString("commitTime", entry.CommitTime.ToDateTime());
         json.WriteStartArray("writes");
         foreach (var write in entry.Writes)
         {
@@ -46,9 +52,9 @@ internal static class JournalLine
             {
                 json.WriteStartObject("update");
                 json.WriteString("name", document.Name);
-                WriteFields(json, document.Fields);
-                json.WriteString("createTime", ToText(document.CreateTime));
-                json.WriteString("updateTime", ToText(document.UpdateTime));
+                WriteFields(document.Fields);
+                json.WriteString("createTime", document.CreateTime.ToDateTime());
+                json.WriteString("updateTime", document.UpdateTime.ToDateTime());
                 json.WriteEndObject();
             }
             else
@@ -61,18 +67,18 @@ internal static class JournalLine
         json.WriteEndObject();
     }
 
-    private static void WriteFields(Utf8JsonWriter json, MapField<string, Value> fields)
+    private void WriteFields(MapField<string, Value> fields)
     {
         json.WriteStartObject("fields");
         foreach (var (name, value) in fields)
         {
             json.WritePropertyName(name);
-            WriteValue(json, value);
+            WriteValue(value);
         }
         json.WriteEndObject();
     }
 
-    private static void WriteValue(Utf8JsonWriter json, Value value)
+    private void WriteValue(Value value)
     {
         json.WriteStartObject();
         switch (value.ValueTypeCase)
@@ -93,7 +99,7 @@ internal static class JournalLine
                 json.WriteString("doubleValue", value.DoubleValue.ToString(CultureInfo.InvariantCulture));
                 break;
             case Value.ValueTypeOneofCase.TimestampValue:
-                json.WriteString("timestampValue", ToText(value.TimestampValue));
+                json.WriteString("timestampValue", value.TimestampValue.ToDateTime());
                 break;
             case Value.ValueTypeOneofCase.StringValue:
                 json.WriteString("stringValue", value.StringValue);
@@ -115,21 +121,17 @@ internal static class JournalLine
                 json.WriteStartArray("values");
                 foreach (var element in value.ArrayValue.Values)
                 {
-                    WriteValue(json, element);
+                    WriteValue(element);
                 }
                 json.WriteEndArray();
                 json.WriteEndObject();
                 break;
             case Value.ValueTypeOneofCase.MapValue:
                 json.WriteStartObject("mapValue");
-                WriteFields(json, value.MapValue.Fields);
+                WriteFields(value.MapValue.Fields);
                 json.WriteEndObject();
                 break;
         }
         json.WriteEndObject();
     }
-
-    // Firestore has no finer ones than microseconds.
-    private static string ToText(Timestamp time) =>
-        time.ToDateTime().ToString("yyyy-MM-dd'T'HH:mm:ss.FFFFFF'Z'", CultureInfo.InvariantCulture);
 }

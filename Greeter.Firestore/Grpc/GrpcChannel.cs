@@ -144,7 +144,7 @@ internal sealed class GrpcChannel(HttpMessageHandler handler, Uri address, Autho
                 buffer = larger;
             }
             await body.ReadExactlyAsync(buffer.AsMemory(0, size), cancellationToken);
-            return parser.ParseFrom(buffer, 0, size);
+            return parser.ParseFrom(buffer.AsSpan(0, size));
         }
         finally
         {
