@@ -454,6 +454,22 @@ public class GrpcChannelTests
     }
 
     [Fact]
+    public async Task A_call_on_a_connection_whose_headers_were_garbage_is_a_failure_of_the_transport()
+    {
+        var type = typeof(HttpClient).Assembly.GetType("System.Net.Http.HPack.HPackDecodingException", throwOnError: true)!;
+        using var channel = new GrpcChannel(
+            new FakeHandler(() => throw (Exception)Activator.CreateInstance(type, "Incomplete header block received.")!),
+            new("http://fake"),
+            null,
+            Long);
+
+        var e = await FailAsync(channel);
+
+        e.StatusCode.Should().Be(StatusCode.Unavailable);
+        e.Status.Detail.Should().Contain("Incomplete header block received.");
+    }
+
+    [Fact]
     public async Task A_failed_call_leaves_the_connection_usable()
     {
         var calls = 0;

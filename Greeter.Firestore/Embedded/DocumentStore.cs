@@ -157,15 +157,16 @@ internal sealed class DocumentStore : IDisposable
         foreach (var write in entry.Writes)
         {
             var name = write.Name();
-            if (documents.Remove(name, out var former))
-            {
-                liveBytes -= former.Bytes;
-            }
+            liveBytes -= documents.GetValueOrDefault(name)?.Bytes ?? 0;
             if (write.Update is { } document)
             {
                 var stored = new Stored(document.ToByteArray(), bytes / entry.Writes.Count);
-                documents.Add(name, stored);
+                documents[name] = stored;
                 liveBytes += stored.Bytes;
+            }
+            else
+            {
+                documents.Remove(name);
             }
         }
     }
