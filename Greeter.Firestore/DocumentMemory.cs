@@ -26,7 +26,8 @@ internal sealed class DocumentMemory
     /// <summary>Whether a document that is merged into without having been read is a new one.</summary>
     public Odds Creations { get; } = new();
 
-    /// <summary>The document as it was committed here, or null.</summary>
+    /// <summary>The document as it was committed here; null if it is not remembered, or what was remembered was wrong too often of
+    /// late.</summary>
     public Document? Recall(string path)
     {
         Remembered? remembered;
@@ -34,7 +35,7 @@ internal sealed class DocumentMemory
         {
             remembered = Find(path);
         }
-        return remembered is null ? null : Document.Parser.ParseFrom(remembered.Document);
+        return remembered is null || !Reads.Favour ? null : Document.Parser.ParseFrom(remembered.Document);
     }
 
     /// <summary>Remembers a document that was committed, unless a later version is known.</summary>
@@ -72,7 +73,7 @@ internal sealed class DocumentMemory
 
     private Remembered? Find(string path) => young.GetValueOrDefault(path) ?? old.GetValueOrDefault(path);
 
-    /// <param name="Document">As protobuf has it on the wire: one object to the garbage collector, where a parsed one is thirty.</param>
+    /// <param name="Document">As protobuf has it on the wire, for the garbage collector's sake.</param>
     /// <param name="UpdateTime">The document's.</param>
     private sealed record Remembered(byte[] Document, Google.Protobuf.WellKnownTypes.Timestamp UpdateTime);
 

@@ -205,7 +205,7 @@ public sealed class Transaction
 
     private DocumentSnapshot? Guess(DocumentReference reference)
     {
-        if (memory?.Recall(reference.Path) is not { } document || !memory.Reads.Favour)
+        if (memory?.Recall(reference.Path) is not { } document)
         {
             return null;
         }

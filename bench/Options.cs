@@ -16,8 +16,8 @@ internal sealed record Options(
 
           --rounds, --seconds   how often each side of a comparison runs, by turns with the others, and how long: 5, 10
           --warm                views on the emulator before anything is measured: 30000
-          --only                some of, with commas: one-connection returning first one-session embedded start memory
-                                relay wandering
+          --only                some of, with commas: returning first one-connection one-session (one visitor, over 1 and
+                                over 16 connections) embedded start memory relay wandering
           --peer                run the HTTP scenarios against another server too (may be repeated), for instance
                                 main.py=http://127.0.0.1:8080
 

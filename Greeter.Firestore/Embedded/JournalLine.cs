@@ -7,8 +7,6 @@ using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Embedded;
 
-using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
-
 /// <summary>
 /// A commit as the journal has it: compact JSON that protobuf's own parser reads, and Firestore's REST API speaks. Protobuf's own
 /// writer puts spaces everywhere and takes several times as long.

@@ -64,7 +64,7 @@ internal sealed class GrpcChannel(HttpMessageHandler handler, Uri address, Autho
             throw new OperationCanceledException($"Cancelled before {address.Authority} was called.", e, cancellationToken);
         }
         // A call that is cancelled may also end with what its connection ends with.
-        catch (Exception e) when (e is IOException or OperationCanceledException || IsFromTransport(e))
+        catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException || IsInternalToTransport(e))
         {
             if (cancellationToken.IsCancellationRequested)
             {
@@ -79,7 +79,7 @@ internal sealed class GrpcChannel(HttpMessageHandler handler, Uri address, Autho
     }
 
     // Where a connection's headers were garbage, the next call on it ends with an exception that is internal there.
-    private static bool IsFromTransport(Exception e) => e.GetType().Assembly == typeof(HttpRequestException).Assembly;
+    private static bool IsInternalToTransport(Exception e) => e.GetType().Assembly == typeof(HttpRequestException).Assembly;
 
     private HttpRequestMessage CreateRequest(string method, string database, IMessage message)
     {
