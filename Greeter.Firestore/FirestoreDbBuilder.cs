@@ -121,7 +121,7 @@ public sealed class FirestoreDbBuilder
         ActivityHeadersPropagator = null,
     };
 
-    private static ValueTask AuthorizeEmulator(Uri address, HttpRequestHeaders headers, CancellationToken cancellationToken)
+    internal static ValueTask AuthorizeEmulator(Uri address, HttpRequestHeaders headers, CancellationToken cancellationToken)
     {
         // The emulator takes this for somebody who may do everything, whatever its security rules.
         headers.TryAddWithoutValidation("Authorization", "Bearer owner");

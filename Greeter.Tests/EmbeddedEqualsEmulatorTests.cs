@@ -43,7 +43,7 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
         var seed = ReadSetting("GREETER_TEST_SEED") ?? Random.Shared.Next();
         output.WriteLine($"GREETER_TEST_SEED={seed}");
         var operations = new RandomOperations(new Random(seed));
-        var project = NewProject();
+        var project = Emulator.NewProject();
         using var embedded = RawStore.OpenEmbedded(project, folder.Path);
         using var emulator = await RawStore.OpenEmulatorAsync(project);
         var counts = new SortedDictionary<string, int>();
@@ -78,8 +78,6 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
     private static int? ReadSetting(string name) =>
         Environment.GetEnvironmentVariable(name) is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : null;
 
-    private static string NewProject() => $"test-{Guid.NewGuid():N}"[..30];
-
     private static async Task<string> RunAsync(Step step, RawStore store)
     {
         try
@@ -98,7 +96,7 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
         var answers = new HashSet<string>();
         foreach (var (name, steps) in cases)
         {
-            var project = NewProject();
+            var project = Emulator.NewProject();
             using var embedded = RawStore.OpenEmbedded(project, Path.Combine(folder.Path, project));
             using var emulator = await RawStore.OpenEmulatorAsync(project);
             foreach (var step in steps.Append(store => store.GetAsync("c/a")))

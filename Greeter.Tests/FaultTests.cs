@@ -89,7 +89,7 @@ public sealed class FaultTests(ITestOutputHelper output)
     [EmulatorFact]
     public async Task An_instance_killed_mid_load_takes_no_view_with_it_and_the_others_go_on()
     {
-        var project = NewProject();
+        var project = Emulator.NewProject();
         var emulator = await Emulator.SharedAsync();
         await using var one = await StartAsync(emulator.Host, project);
         await using var other = await StartAsync(emulator.Host, project);
@@ -111,7 +111,7 @@ public sealed class FaultTests(ITestOutputHelper output)
     private async Task<(IReadOnlyCollection<Crowd.Answer> Answers, Dictionary<string, Session> Stored)> ShouldBearAsync(
         params (string Name, Action<Relay> Begin)[] faults)
     {
-        var (seed, project) = (Random.Shared.Next(), NewProject());
+        var (seed, project) = (Random.Shared.Next(), Emulator.NewProject());
         output.WriteLine($"Seed {seed}");
         using var relay = new Relay((await Emulator.SharedAsync()).Host, seed);
         await using var app = await StartAsync(relay.Host, project);
@@ -224,8 +224,6 @@ public sealed class FaultTests(ITestOutputHelper output)
         while (!string.IsNullOrEmpty(page));
         return sessions;
     }
-
-    private static string NewProject() => $"test-{Guid.NewGuid():N}"[..30];
 
     private static Task<GreeterProcess> StartAsync(string host, string project) => GreeterProcess.StartAsync(
         ("FIRESTORE_EMULATOR_HOST", host), ("GOOGLE_CLOUD_PROJECT", project), ("Request__Budget", Budget.ToString()));

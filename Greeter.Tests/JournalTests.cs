@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Globalization;
 using System.Text;
 using Google.Protobuf;
 using Greeter.Firestore;
@@ -12,12 +11,8 @@ namespace Greeter.Tests;
 
 using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
-/// <summary>Tests that use <see cref="FileSizeLimit"/>.</summary>
-[CollectionDefinition(nameof(RunsAlone), DisableParallelization = true)]
-public class RunsAlone;
-
 /// <summary>The embedded store's file: what was acknowledged is in it, whatever happens.</summary>
-[Collection(nameof(RunsAlone))]
+[Collection(nameof(Alone))]
 public sealed class JournalTests : IDisposable
 {
     private const string Database = "projects/embedded/databases/(default)";
@@ -144,7 +139,8 @@ public sealed class JournalTests : IDisposable
         var lines = File.ReadAllLines(JournalPath).ToList();
         lines.RemoveAll(line => line.Contains("sessions/b", StringComparison.Ordinal));
         lines[0] = lines[0].Replace("\"1\"", "\"41\"", StringComparison.Ordinal);
-        const string Added = """{ "writes": [{ "update": { "name": "DB/sessions/d", "fields": {"views":{"integerValue":5}}}}]}""";
+        const string Added = """{ "writes": [{ "update": { "name": "DB/sessions/d", "fields": {"views":{"integerValue":5}},"""
+            + """ "createTime": "2020-01-01T00:00:00.123456789Z" }}]}""";
         lines.Add(Added.Replace("DB", $"{Database}/documents", StringComparison.Ordinal));
         File.WriteAllLines(JournalPath, lines);
 
@@ -152,6 +148,7 @@ public sealed class JournalTests : IDisposable
 
         Views(again, "a", "b", "c", "d").Should().Equal(41, null, 3, 5);
         Find(again, "d")!.UpdateTime.Should().BeGreaterThan(Find(again, "c")!.UpdateTime, "it is newer than all before");
+        Find(again, "d")!.CreateTime.Nanos.Should().Be(123_456_000, "Firestore's times are in microseconds");
         foreach (var name in new[] { "a", "d" })
         {
             Commit(again, At(Find(again, name)!.UpdateTime, Set($"sessions/{name}", ("views", Integer(6)))));
@@ -484,7 +481,7 @@ public sealed class JournalTests : IDisposable
     [Fact]
     public async Task No_acknowledged_view_is_lost_when_the_app_is_killed()
     {
-        var acknowledged = new ConcurrentDictionary<int, (string Cookie, int Views)>();
+        var acknowledged = new ConcurrentDictionary<int, (string Id, long Views)>();
         for (var round = 0; round < 3; round++)
         {
             await using var app = await GreeterProcess.StartAsync(Settings);
@@ -530,19 +527,15 @@ public sealed class JournalTests : IDisposable
 
     /// <summary>The number must be above all that were acknowledged; only a view whose answer was lost may lie between.</summary>
     private static async Task ViewAsync(
-        HttpClient client, ConcurrentDictionary<int, (string Cookie, int Views)> acknowledged, int visitor)
+        HttpClient client, ConcurrentDictionary<int, (string Id, long Views)> acknowledged, int visitor)
     {
-        var (cookie, before) = acknowledged.GetValueOrDefault(visitor);
+        var (id, before) = acknowledged.GetValueOrDefault(visitor);
         using var request = new HttpRequestMessage(HttpMethod.Get, "/");
-        if (cookie is not null)
-        {
-            request.Headers.Add("Cookie", cookie);
-        }
+        request.Headers.Add("Cookie", $"session_id={id}");
         using var response = await client.SendAsync(request);
-        var body = await response.Content.ReadAsStringAsync();
-        var views = int.Parse(body["<body>".Length..body.IndexOf(' ', StringComparison.Ordinal)], CultureInfo.InvariantCulture);
-        views.Should().BeInRange(before + 1, before + 2);
-        acknowledged[visitor] = (response.Headers.GetValues("Set-Cookie").Single().Split(';')[0], views);
+        var visit = await Visit.ReadAsync(response);
+        visit.Views.Should().BeInRange(before + 1, before + 2);
+        acknowledged[visitor] = (visit.Id!, visit.Views);
     }
 
     private static void AddGuarded(DocumentStore store, string own, int views)

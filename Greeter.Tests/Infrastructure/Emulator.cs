@@ -26,6 +26,9 @@ public sealed class Emulator : IAsyncDisposable
 
     private Emulator(string host, Process? process) => (Host, this.process) = (host, process);
 
+    /// <summary>A project that nobody else has: an empty database.</summary>
+    public static string NewProject() => $"test-{Guid.NewGuid():N}"[..30];
+
     /// <summary>Why there is none, and what to install; null if there is one.</summary>
     public static string? MissingReason { get; } =
         Environment.GetEnvironmentVariable("FIRESTORE_EMULATOR_HOST") is { Length: > 0 } || Tool.IsOnPath("gcloud") && Tool.IsOnPath("java")

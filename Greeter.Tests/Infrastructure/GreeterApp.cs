@@ -44,7 +44,7 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
         {
             ["urls"] = "http://127.0.0.1:0",
             ["FIRESTORE_EMULATOR_HOST"] = store == Store.Emulator ? (await Emulator.SharedAsync()).Host : "",
-            ["GOOGLE_CLOUD_PROJECT"] = store == Store.Emulator ? $"test-{Guid.NewGuid():N}"[..30] : "",
+            ["GOOGLE_CLOUD_PROJECT"] = store == Store.Emulator ? Emulator.NewProject() : "",
         };
         foreach (var (key, value) in more)
         {

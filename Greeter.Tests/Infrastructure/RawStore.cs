@@ -27,7 +27,7 @@ internal sealed class RawStore : IDisposable
     {
         (invoker, this.address) = (new(handler), address);
         Database = $"projects/{project}/databases/(default)";
-        Db = new(project, "(default)", new(new(handler, address, Authorize, TimeSpan.FromSeconds(10))));
+        Db = new(project, "(default)", new(new(handler, address, FirestoreDbBuilder.AuthorizeEmulator, TimeSpan.FromSeconds(10))));
     }
 
     public string Database { get; }
@@ -68,12 +68,6 @@ internal sealed class RawStore : IDisposable
         var (status, answers) = await CallAsync(FirestoreClient.BatchGetDocuments, request, BatchGetDocumentsResponse.Parser);
         // Firestore answers in any order.
         return status ?? string.Join('\n', answers.Select(ToText).Order(StringComparer.Ordinal));
-    }
-
-    private static ValueTask Authorize(Uri address, System.Net.Http.Headers.HttpRequestHeaders headers, CancellationToken token)
-    {
-        headers.TryAddWithoutValidation("Authorization", "Bearer owner");
-        return ValueTask.CompletedTask;
     }
 
     /// <summary>The same with the fields of each map in order, as maps have none.</summary>
@@ -159,7 +153,7 @@ internal sealed class RawStore : IDisposable
             Content = new ByteArrayContent(GrpcFrame.Encode(message)) { Headers = { ContentType = GrpcFrame.ContentType } },
             Headers = { { "te", "trailers" } },
         };
-        await Authorize(address, request.Headers, CancellationToken.None);
+        await FirestoreDbBuilder.AuthorizeEmulator(address, request.Headers, CancellationToken.None);
         using var response = await invoker.SendAsync(request, CancellationToken.None);
         var body = await response.Content.ReadAsByteArrayAsync();
         var answers = new List<TAnswer>();

@@ -15,7 +15,7 @@ internal sealed class TestDatabase : IDisposable
         Wire = new Wire(store(folder.Path));
         // Patient calls: the machine may be busy, and a commit whose time is up is not repeated.
         client = new FirestoreClient(new GrpcChannel(Wire, address, authorize: null, TimeSpan.FromSeconds(30)), time);
-        Db = new FirestoreDb($"test-{Guid.NewGuid():N}"[..30], "(default)", client, Gates);
+        Db = new FirestoreDb(Emulator.NewProject(), "(default)", client, Gates);
     }
 
     public FirestoreDb Db { get; }
