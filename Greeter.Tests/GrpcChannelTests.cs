@@ -454,6 +454,25 @@ public class GrpcChannelTests
     }
 
     [Fact]
+    public async Task An_access_token_that_does_not_come_because_the_caller_cancels_is_a_cancellation()
+    {
+        using var source = new CancellationTokenSource();
+        using var channel = new GrpcChannel(
+            new FakeHandler(() => throw new InvalidOperationException("It must not be called.")),
+            new("http://fake"),
+            (_, _, _) =>
+            {
+                source.Cancel();
+                throw new RpcException(StatusCode.Unavailable, "There is no access token yet.");
+            },
+            Long);
+
+        var call = () => CallAsync(channel, cancellationToken: source.Token);
+
+        (await call.Should().ThrowAsync<OperationCanceledException>()).WithInnerException<RpcException>();
+    }
+
+    [Fact]
     public async Task A_call_on_a_connection_whose_headers_were_garbage_is_a_failure_of_the_transport()
     {
         var type = typeof(HttpClient).Assembly.GetType("System.Net.Http.HPack.HPackDecodingException", throwOnError: true)!;
