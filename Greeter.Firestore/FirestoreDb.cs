@@ -1,4 +1,4 @@
-using Greeter.Firestore.Grpc;
+using Greeter.Firestore.Transport;
 using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore;

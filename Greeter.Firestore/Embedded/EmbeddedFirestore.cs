@@ -1,6 +1,6 @@
 using System.Net;
 using Google.Protobuf;
-using Greeter.Firestore.Grpc;
+using Greeter.Firestore.Transport;
 using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Embedded;

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using Greeter.Firestore;
-using Greeter.Firestore.Grpc;
+using Greeter.Firestore.Transport;
 
 namespace Greeter.Tests.Infrastructure;
 

@@ -1,0 +1,528 @@
+using System.Globalization;
+using Google.Protobuf;
+using Greeter.Firestore;
+using Greeter.Firestore.V1;
+using Xunit.Abstractions;
+using static Greeter.Firestore.Tests.Infrastructure.Writes;
+
+namespace Greeter.Firestore.Tests;
+
+using Step = Func<RawStore, Task<string>>;
+using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
+
+/// <summary>What the embedded store answers is what Google's emulator answers, statuses and update times included.</summary>
+public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDisposable
+{
+    private readonly TemporaryFolder folder = new();
+
+    public void Dispose() => folder.Dispose();
+
+    [EmulatorFact]
+    public async Task Names_of_documents_and_databases_are_refused_alike() => await CompareAsync(NameCases());
+
+    [EmulatorFact]
+    public async Task Names_and_paths_of_fields_are_refused_alike() => await CompareAsync(FieldCases());
+
+    [EmulatorFact]
+    public async Task Values_are_rounded_and_refused_alike() => await CompareAsync(ValueCases());
+
+    [EmulatorFact]
+    public async Task Masks_do_the_same() => await CompareAsync(MaskCases());
+
+    [EmulatorFact]
+    public async Task Preconditions_fail_alike() => await CompareAsync(PreconditionCases());
+
+    [EmulatorFact]
+    public async Task Several_writes_in_a_commit_do_the_same() => await CompareAsync(CommitCases());
+
+    /// <summary>GREETER_TEST_SEED repeats a run, GREETER_TEST_OPERATIONS makes it longer or shorter.</summary>
+    [EmulatorFact]
+    public async Task Random_operations_and_transactions_do_the_same()
+    {
+        var seed = ReadSetting("GREETER_TEST_SEED") ?? Random.Shared.Next();
+        output.WriteLine($"GREETER_TEST_SEED={seed}");
+        var operations = new RandomOperations(new Random(seed));
+        var project = Emulator.NewProject();
+        using var embedded = RawStore.OpenEmbedded(project, folder.Path);
+        using var emulator = await RawStore.OpenEmulatorAsync(project);
+        var counts = new SortedDictionary<string, int>();
+
+        for (var i = 0; i < (ReadSetting("GREETER_TEST_OPERATIONS") ?? 4000); i++)
+        {
+            var (name, step) = operations.Next();
+            var expected = await RunAsync(step, emulator);
+            (await RunAsync(step, embedded)).Should().Be(expected, $"operation {i} of seed {seed}, {name}, does the same");
+            var isTransaction = expected.Contains("attempts", StringComparison.Ordinal);
+            var kind = $"{name.Split(' ')[0]} {(isTransaction ? expected.Split(',')[0] : Status(expected))}";
+            counts[kind] = counts.GetValueOrDefault(kind) + 1;
+        }
+
+        output.WriteLine(string.Join('\n', counts));
+        counts.Keys.Should().Contain(["commit OK", "commit FailedPrecondition", "transact 1 attempts", "transact 2 attempts"]);
+        var everything = RandomOperations.Paths.ToArray();
+        (await embedded.GetAsync(everything)).Should().Be(await emulator.GetAsync(everything));
+    }
+
+    /// <summary>Where it is documented that Firestore refuses what the emulator takes.</summary>
+    [Fact]
+    public async Task A_document_of_another_database_is_refused_as_documented()
+    {
+        using var store = RawStore.OpenEmbedded("mine", folder.Path);
+
+        (await store.GetAsync("DB", ["projects/other/databases/(default)/documents/c/a"])).Should().Be("InvalidArgument");
+        (await store.CommitAsync(new Write { Delete = "DBx/documents/c/a" })).Should().Be("InvalidArgument");
+        (await store.GetAsync("DB", ["DB/documents/c/a"])).Should().EndWith("is missing");
+    }
+
+    private static int? ReadSetting(string name) =>
+        Environment.GetEnvironmentVariable(name) is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : null;
+
+    private static async Task<string> RunAsync(Step step, RawStore store)
+    {
+        try
+        {
+            return await step(store);
+        }
+        catch (RpcException e)
+        {
+            return e.StatusCode.ToString();
+        }
+    }
+
+    private async Task CompareAsync(IEnumerable<(string Name, Step[] Steps)> cases)
+    {
+        var differences = new List<string>();
+        var answers = new HashSet<string>();
+        foreach (var (name, steps) in cases)
+        {
+            var project = Emulator.NewProject();
+            using var embedded = RawStore.OpenEmbedded(project, Path.Combine(folder.Path, project));
+            using var emulator = await RawStore.OpenEmulatorAsync(project);
+            foreach (var step in steps.Append(store => store.GetAsync("c/a")))
+            {
+                var (expected, actual) = (await RunAsync(step, emulator), await RunAsync(step, embedded));
+                answers.Add(expected);
+                if (actual != expected)
+                {
+                    differences.Add($"{name}: the emulator answers {Cut(expected)}, the embedded store {Cut(actual)}");
+                }
+            }
+        }
+        differences.Should().BeEmpty();
+        answers.Should().Contain("t1").And.Contain("InvalidArgument", "both kinds of answer were compared");
+    }
+
+    private static StatusCode Status(string answer) => Enum.TryParse<StatusCode>(answer, out var status) ? status : StatusCode.OK;
+
+    private static string Cut(string text) => text.Length < 300 ? text : $"{text[..300]}…";
+
+    private static IEnumerable<(string, Step[])> NameCases()
+    {
+        string[] names =
+        [
+            "", "garbage", "DB", "DB/documents", "DB/documents/", "DBx/documents/c/a", "/DB/documents/c/a", "DB/documentsx/c/a",
+            "projects//databases/(default)/documents/c/a", "projects/p/databases//documents/c/a",
+            "DB/documents/c", "DB/documents/c/a/b", "DB/documents/c/", "DB/documents//a", "DB/documents/c//a/b",
+            "DB/documents/c/a/",
+            "DB/documents/c/.", "DB/documents/c/..", "DB/documents/./a", "DB/documents/../a", "DB/documents/c/...",
+            "DB/documents/c/__x__", "DB/documents/__x__/a", "DB/documents/c/__x", "DB/documents/c/__", "DB/documents/c/___",
+            "DB/documents/c/____", "DB/documents/c/_____", "DB/documents/c/__\n__", "DB/documents/c/__id__",
+            "DB/documents/c/__id7__", "DB/documents/c/__id-7__", "DB/documents/c/__id0__", "DB/documents/__id7__/a",
+            "DB/documents/c/__id99999999999999999999__",
+            "DB/documents/c/ ", "DB/documents/c/*", "DB/documents/c/a\0b", "DB/documents/c/日本😀", "DB/documents/c/a/d/b",
+            $"DB/documents/c/{new string('a', 1500)}", $"DB/documents/c/{new string('a', 1501)}",
+            $"DB/documents/c/{new string('é', 750)}", $"DB/documents/c/{new string('é', 751)}",
+            $"DB/documents/{new string('a', 1501)}/a",
+            $"DB/documents/{string.Join('/', Enumerable.Repeat("c/a", 100))}",
+            $"DB/documents/{string.Join('/', Enumerable.Repeat("c/a", 101))}",
+        ];
+        foreach (var name in names.Where(name => !name.StartsWith("DBx", StringComparison.Ordinal)))
+        {
+            yield return ($"the document's name {Cut(name)}",
+            [
+                store => store.GetAsync("DB", [name]),
+                store => store.CommitAsync(new Write { Update = new Document { Name = name } }),
+                store => store.GetAsync("DB", [name]),
+                store => store.CommitAsync(new Write { Delete = name }),
+                store => store.GetAsync("DB", [name]),
+            ]);
+        }
+        foreach (var name in names)
+        {
+            yield return ($"a reference to {Cut(name)}", [Commit(Set("c/a", ("x", Reference(name))))]);
+        }
+        string[] databases =
+            ["", "garbage", "projects/p", "projects//databases/d", "projects/p/databases/", "DB/documents", "DB/", "DB/x"];
+        foreach (var name in databases)
+        {
+            yield return ($"the database {name}",
+                [store => store.GetAsync(name, []), store => store.GetAsync(name, ["DB/documents/c/a"])]);
+        }
+        yield return ("a document twice in a read", [Commit(Set("c/a")), Get("c/a", "c/b", "c/a", "c/b")]);
+        yield return ("a bad name among good ones",
+            [Commit(Set("c/a")), store => store.GetAsync("DB", ["DB/documents/c/a", "bad"])]);
+    }
+
+    private static IEnumerable<(string, Step[])> FieldCases()
+    {
+        string[] names =
+        [
+            "", "__x__", "____", "_____", "___", "__", "__name__", "__\n__", "a.b", "a`b", "a\\b", "a/b", "a\0b", "*~[]", " ",
+            "1", "日本😀", new('a', 1496), new('a', 1497), new('a', 1498), new('a', 1499), new('a', 1500), new('a', 1501),
+            new('é', 749), new('é', 750),
+        ];
+        foreach (var name in names)
+        {
+            var escaped = name.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("`", "\\`", StringComparison.Ordinal);
+            var quoted = $"`{escaped}`";
+            yield return ($"field {Cut(name)}", [Commit(Set("c/a", (name, Integer(1))))]);
+            yield return ($"field {Cut(name)} in a map", [Commit(Set("c/a", ("m", Map((name, Integer(1))))))]);
+            yield return ($"field {Cut(name)} around a map", [Commit(Set("c/a", (name, Map(("m", Map())))))]);
+            yield return ($"field {Cut(name)} in an array", [Commit(Set("c/a", ("m", Array(Map((name, Integer(1)))))))]);
+            yield return ($"mask {Cut(name)}", [Commit(Merge("c/a", [quoted], (name, Integer(1))))]);
+            yield return ($"mask {Cut(name)} in a map", [Commit(Merge("c/a", [$"m.{quoted}"], ("m", Map((name, Integer(1))))))]);
+            yield return ($"mask {Cut(name)} in a map, unset", [Commit(Merge("c/a", [$"m.{quoted}"]))]);
+        }
+        string[] paths =
+        [
+            "", ".", "a.", ".a", "a..b", "1", "a1", "_", "_1", "a-b", "a b", "é", "*", "a\\b", "a[0]", "`a", "a`", "`a`b",
+            "`a``b`", "`a`.b", "`a\\x`", "`a\\\\b`", "`a\\`b`", "`a\\", "`a\\`", "a.`b", "``", "a.``", "``.a", "`\n`",
+            "`a`.`b.c`", "a.b", "`a.b`", "a.b.", "a.b.c",
+        ];
+        foreach (var path in paths)
+        {
+            var map = Map(("b", Integer(1)), ("b.c", Integer(2)));
+            yield return ($"mask path {path}",
+                [Commit(Merge("c/a", [path], ("a", map), ("ab", Integer(3)), ("a.b", Integer(4))))]);
+        }
+        yield return ("reserved field outside the mask", [Commit(Merge("c/a", ["x"], ("__x__", Integer(1))))]);
+        for (var depth = 18; depth <= 22; depth++)
+        {
+            var path = string.Join('.', Enumerable.Repeat("m", depth));
+            yield return ($"mask path of {depth}", [Commit(Merge("c/a", [path], ("m", Nest(depth - 1, Integer(1)))))]);
+            yield return ($"mask path of {depth}, unset", [Commit(Merge("c/a", [path]))]);
+        }
+    }
+
+    private static IEnumerable<(string, Step[])> ValueCases()
+    {
+        var values = new Dictionary<string, Value>
+        {
+            ["of no type"] = new(),
+            ["of no type in an array"] = Array(new Value()),
+            ["of no type in a map"] = Map(("y", new Value())),
+            ["array in an array"] = Array(Array(Integer(1))),
+            ["empty array in an array"] = Array(Array()),
+            ["array in a map in an array"] = Array(Map(("y", Array(Integer(1))))),
+            ["latitude 90"] = Point(90, -180),
+            ["latitude 90.1"] = Point(90.1, 0),
+            ["latitude NaN"] = Point(double.NaN, 0),
+            ["longitude -180.1"] = Point(0, -180.1),
+            ["no point"] = new() { GeoPointValue = new LatLng() },
+            ["infinity"] = Double(double.PositiveInfinity),
+            ["negative infinity"] = Double(double.NegativeInfinity),
+            ["epsilon"] = Double(double.Epsilon),
+            ["another NaN"] = Double(BitConverter.Int64BitsToDouble(-1)),
+            ["bytes"] = Bytes(0, 10, 13, 255),
+            ["string"] = String("a\0\r\n\"\\\u2028\ud83d\ude00é"),
+            ["second of nanoseconds"] = Time(1, 1_000_000_000),
+            ["negative nanoseconds"] = Time(1, -1),
+            ["first time"] = Time(-62_135_596_800, 0),
+            ["time before that"] = Time(-62_135_596_801, 0),
+            ["last time"] = Time(253_402_300_799, 999_999_999),
+            ["time after that"] = Time(253_402_300_800, 0),
+            ["time before 1970"] = Time(-1, 123_456_999),
+            ["longest string"] = String(new string('a', 1_048_487)),
+            ["too long string"] = String(new string('a', 1_048_488)),
+            ["too long string in other letters"] = String(new string('é', 524_244)),
+            ["too long string in a map"] = Map(("y", String(new string('a', 1_048_488)))),
+            ["longest bytes"] = new() { BytesValue = ByteString.CopyFrom(new byte[1_048_487]) },
+            ["too long bytes"] = new() { BytesValue = ByteString.CopyFrom(new byte[1_048_488]) },
+        };
+        foreach (var (name, value) in values)
+        {
+            yield return ($"value {name}", [Commit(Set("c/a", ("x", value))), Commit(Merge("c/a", ["x"], ("x", value)))]);
+        }
+        for (var depth = 18; depth <= 22; depth++)
+        {
+            foreach (var leaf in new[] { Integer(1), Map(), Array(), Array(Integer(1)), Point(1, 2), Time(1, 0) })
+            {
+                yield return ($"{depth} maps around {leaf}", [Commit(Set("c/a", ("x", Nest(depth, leaf))))]);
+                var mixed = Nest(depth, Map(("y", leaf)), arrays: true);
+                yield return ($"{depth} arrays and maps around {leaf}", [Commit(Set("c/a", ("x", mixed)))]);
+            }
+        }
+        // Each writes a document thrice: is the update time kept?
+        (Value, Value)[] pairs =
+        [
+            (Integer(1), Integer(1)), (Integer(0), Double(0)), (Double(0.0), Double(-0.0)),
+            (Double(double.NaN), Double(double.NaN)), (Double(double.NaN), Double(BitConverter.Int64BitsToDouble(-1))),
+            (Time(1, 123_456_789), Time(1, 123_456_000)),
+            (Array(Time(1, 999)), Array(Time(1, 0))), (Point(0, 0), Point(-0.0, 0)), (Array(), Map()), (String(""), Null()),
+            (Map(("a", Integer(1)), ("b", Integer(2))), Map(("b", Integer(2)), ("a", Integer(1)))),
+        ];
+        foreach (var (first, second) in pairs)
+        {
+            yield return ($"{first} and {second}",
+            [
+                Commit(Set("c/a", ("x", first))), Commit(Set("c/a", ("x", second))), Get("c/a"),
+                Commit(Merge("c/a", ["x"], ("x", first))),
+            ]);
+        }
+        var half = String(new string('a', 600_000));
+        yield return ("a document of two halves that are too large", [Commit(Set("c/a", ("x", half), ("y", half)))]);
+        yield return ("a document that becomes too large",
+            [Commit(Set("c/a", ("x", half))), Commit(Merge("c/a", ["y"], ("y", half)))]);
+        yield return ("a document that is too large for a moment",
+            [Commit(Set("c/a", ("x", half))), Commit(Merge("c/a", ["y"], ("y", half)), Set("c/a"))]);
+        yield return ("a document that is too large, after a precondition that fails",
+            [Commit(Exists(true, Set("c/a", ("x", half), ("y", half))))]);
+    }
+
+    private static IEnumerable<(string, Step[])> MaskCases()
+    {
+        var existing = new Dictionary<string, Step[]>
+        {
+            ["a missing document"] = [],
+            ["an integer"] = [Commit(Set("c/a", ("m", Integer(1))))],
+            ["null"] = [Commit(Set("c/a", ("m", Null())))],
+            ["an array"] = [Commit(Set("c/a", ("m", Array(Map(("x", Integer(1)))))))],
+            ["an empty map"] = [Commit(Set("c/a", ("m", Map())))],
+            ["a map"] = [Commit(Set("c/a", ("m", Map(("x", Integer(1)), ("y", Integer(2))))))],
+            ["a deep map"] = [Commit(Set("c/a", ("m", Map(("n", Map(("x", Integer(1)), ("y", Integer(2))))))))],
+            ["another field"] = [Commit(Set("c/a", ("o", Integer(1))))],
+        };
+        string[][] masks =
+        [
+            [], ["m"], ["m.x"], ["m.n"], ["m.n.x"], ["m", "m.x"], ["m.x", "m"], ["m.x", "m.n.x"], ["m", "m"], ["`m`", "m"], ["o"],
+        ];
+        (string, Value)[][] given =
+        [
+            [], [("m", Integer(5))], [("m", Map())], [("m", Map(("q", Integer(6))))],
+            [("m", Map(("x", Integer(7)), ("q", Integer(6))))], [("m", Map(("n", Map(("x", Integer(8))))))],
+            [("m", Map(("n", Map())))], [("m", Map(("n", Integer(9))))],
+        ];
+        foreach (var (name, before) in existing)
+        {
+            foreach (var mask in masks)
+            {
+                IEnumerable<Step> Try((string, Value)[] fields) =>
+                    [Commit(Delete("c/a")), .. before, Commit(Merge("c/a", mask, fields)), Get("c/a")];
+                yield return ($"mask [{string.Join(", ", mask)}] over {name}", [.. given.SelectMany(Try)]);
+            }
+        }
+        foreach (var mask in new string[][] { [], ["a"], ["a."] })
+        {
+            yield return ("a mask on a deletion", [Commit(Set("c/a", ("a", Integer(1)))), Commit(WithMask(Delete("c/a"), mask))]);
+        }
+        var timed = Set("c/a", ("a", Integer(1)));
+        (timed.Update.CreateTime, timed.Update.UpdateTime) = (new Timestamp { Seconds = 5 }, new Timestamp { Nanos = -5 });
+        yield return ("times in the written document", [Commit(timed), Commit(timed)]);
+    }
+
+    private static IEnumerable<(string, Step[])> PreconditionCases()
+    {
+        Write[] writes =
+            [Set("c/a", ("x", Integer(2))), Set("c/a", ("x", Integer(1))), Merge("c/a", ["y"]), Merge("c/a", []), Delete("c/a")];
+        foreach (var isPresent in new[] { true, false })
+        {
+            foreach (var write in writes)
+            {
+                Step[] Case(Func<RawStore, Write> guard) =>
+                [
+                    Commit(Set("c/b", ("x", Integer(1)))),
+                    Commit(Set(isPresent ? "c/a" : "c/b", ("x", Integer(1)))),
+                    Commit(Set("c/d", ("x", Integer(1)))),
+                    store => store.CommitAsync(guard(store)),
+                    store => store.CommitAsync(guard(store)),
+                ];
+                var name = $"{write}, {(isPresent ? "there" : "missing")}";
+                yield return ($"{name}, must exist", Case(_ => Exists(true, write)));
+                yield return ($"{name}, must be missing", Case(_ => Exists(false, write)));
+                yield return ($"{name}, an empty precondition", Case(_ => WithPrecondition(new(), write)));
+                for (var number = 1; number <= 3; number++)
+                {
+                    yield return ($"{name}, must be of t{number}", Case(store => At(store.Time(number), write)));
+                }
+                yield return ($"{name}, must be of later", Case(store => At(new(store.Time(3)) { Nanos = 999_999_000 }, write)));
+                yield return ($"{name}, must be of nanoseconds", Case(_ => At(new Timestamp { Seconds = 1, Nanos = 1 }, write)));
+                yield return ($"{name}, must be of no time", Case(_ => At(new Timestamp { Nanos = -1000 }, write)));
+                yield return ($"{name}, must be of 1970", Case(_ => At(new Timestamp(), write)));
+            }
+        }
+        yield return ("a version that was deleted",
+            [Commit(Set("c/a")), Commit(Delete("c/a")), store => store.CommitAsync(At(store.Time(1), Set("c/a")))]);
+        var old = new Timestamp { Seconds = 9 };
+        Write[] refused =
+        [
+            new(), Set("c/b", ("x", new Value())), Set("c/b", ("x", String(new string('a', 1_048_488)))),
+            Set("c/b", ("__x__", Null())), Merge("c/b", ["a."]), Set("c"), Set("c/b", ("x", Array(Array()))),
+            Exists(false, Set("c/d")), Exists(true, Set("c/b")), At(old, Set("c/d")),
+        ];
+        foreach (var bad in refused)
+        {
+            yield return ($"what fails first, {Cut(bad.ToString())} or another",
+            [
+                Commit(Set("c/d")),
+                Commit(Exists(true, Set("c/z")), bad), Commit(bad, Exists(true, Set("c/z"))),
+                Commit(Exists(false, Set("c/d")), bad), Commit(bad, Exists(false, Set("c/d"))),
+                Commit(At(old, Delete("c/d")), bad), Commit(bad, At(old, Delete("c/d"))),
+                Commit(Set("c/a"), bad), Commit(bad, Set("c/a")),
+                Get("c/d", "c/z"),
+            ]);
+        }
+    }
+
+    private static IEnumerable<(string, Step[])> CommitCases()
+    {
+        yield return ("no write", [Commit()]);
+        yield return ("no operation", [Commit(new Write()), Commit(Exists(true, new Write()))]);
+        yield return ("501 writes", [Commit([.. Enumerable.Range(0, 501).Select(i => Set($"c/a{i}"))]), Get("c/a500")]);
+        yield return ("two documents, one unchanged",
+            [Commit(Set("c/a"), Set("c/b")), Commit(Set("c/a"), Set("c/b", ("x", Integer(1)))), Get("c/a", "c/b")]);
+        yield return ("one document between two writes to another",
+            [Commit(Set("c/a", ("x", Integer(1))), Set("c/b"), Merge("c/a", ["y"], ("y", Integer(1)))), Get("c/a", "c/b")]);
+        yield return ("changed and changed back",
+            [Commit(Set("c/a", ("x", Integer(1)))), Commit(Set("c/a", ("x", Integer(2))), Set("c/a", ("x", Integer(1))))]);
+        yield return ("deleted and made again as it was", [Commit(Set("c/a")), Commit(Delete("c/a"), Set("c/a")), Get("c/a")]);
+        yield return ("contradictory, with something else wrong",
+            [Commit(Exists(true, Set("c/z")), Set("c/a"), Exists(false, Set("c/a")))]);
+        Write[] writes = [Set("c/a", ("x", Integer(2))), Merge("c/a", ["y"], ("y", Integer(3))), Merge("c/a", []), Delete("c/a")];
+        foreach (var first in writes)
+        {
+            foreach (var second in writes)
+            {
+                foreach (var (guards, isPresent) in Enumerable.Range(0, 25).SelectMany(i => new[] { (i, true), (i, false) }))
+                {
+                    yield return ($"{first}, {second}, guards {guards / 5} and {guards % 5}, {(isPresent ? "there" : "missing")}",
+                    [
+                        Commit(Set("c/b")),
+                        Commit(Set(isPresent ? "c/a" : "c/b", ("x", Integer(1)))),
+                        store => store.CommitAsync(Guard(store, guards / 5, first), Guard(store, guards % 5, second)),
+                    ]);
+                }
+            }
+        }
+    }
+
+    private static Write Guard(RawStore store, int kind, Write write) => kind switch
+    {
+        0 => write,
+        1 or 2 => Exists(kind == 1, write),
+        _ => At(store.Time(kind - 2), write),
+    };
+
+    private static Step Commit(params Write[] writes) => store => store.CommitAsync(writes);
+
+    private static Step Get(params string[] paths) => store => store.GetAsync(paths);
+
+    /// <summary>Operations on a few documents, so that they meet.</summary>
+    private sealed class RandomOperations(Random random)
+    {
+        private readonly RandomValues values = new(random);
+
+        public static IReadOnlyList<string> Paths { get; } = ["c/a", "c/b", "c/d", "c/a/e/f", "sessions/0123456789abcdef"];
+
+        public (string Name, Step Step) Next() => random.Next(10) switch
+        {
+            < 3 => Get(),
+            < 8 => Commit(),
+            _ => Transact(),
+        };
+
+        private (string, Step) Get()
+        {
+            var paths = Enumerable.Range(0, random.Next(4)).Select(_ => values.Pick(Paths)).ToArray();
+            return ($"get {string.Join(' ', paths)}", store => store.GetAsync(paths));
+        }
+
+        private (string, Step) Commit()
+        {
+            var guarded = Enumerable.Range(0, random.Next(5) == 0 ? random.Next(2, 5) : 1)
+                .Select(_ => values.Pick(Paths))
+                .Select(path => (Path: path, Write: Write(path), Guard: random.Next(8), Back: random.Next(2)))
+                .ToList();
+            return (
+                $"commit {string.Join(", ", guarded)}",
+                store => store.CommitAsync([.. guarded.Select(write => write.Guard switch
+                {
+                    0 => Exists(true, write.Write),
+                    1 => Exists(false, write.Write),
+                    2 or 3 => At(store.Version(write.Path, write.Back), write.Write),
+                    _ => write.Write,
+                })]));
+        }
+
+        // Sometimes somebody else is faster: the transaction must run again.
+        private (string, Step) Transact()
+        {
+            var reads = Enumerable.Range(0, random.Next(3)).Select(_ => values.Pick(Paths)).ToArray();
+            var writes = Enumerable.Range(0, random.Next(4))
+                .Select(_ => (Path: values.Pick(Paths), Kind: random.Next(3), Data: Data())).ToArray();
+            var rival = random.Next(3) == 0 ? Write(values.Pick(Paths)) : null;
+            return ($"transact {string.Join(' ', reads)} {string.Join(' ', writes)} {rival}", RunAsync);
+
+            async Task<string> RunAsync(RawStore store)
+            {
+                var attempts = 0;
+                var seen = await store.Db.RunTransactionAsync(async transaction =>
+                {
+                    var exists = "";
+                    foreach (var path in reads)
+                    {
+                        exists += (await transaction.GetSnapshotAsync(store.Db.Document(path))).Exists;
+                    }
+                    if (attempts++ == 0 && rival is not null)
+                    {
+                        exists += await store.CommitAsync(rival);
+                    }
+                    foreach (var (path, kind, data) in writes)
+                    {
+                        Write(transaction, store.Db.Document(path), kind, data);
+                    }
+                    return exists;
+                });
+                return $"{attempts} attempts, {seen}, {await store.GetAsync([.. Paths])}";
+            }
+        }
+
+        private static void Write(Transaction transaction, DocumentReference document, int kind, Dictionary<string, object?> data)
+        {
+            if (kind == 0)
+            {
+                transaction.Delete(document);
+            }
+            else
+            {
+                transaction.Set(document, data, kind == 1 ? SetOptions.MergeAll : SetOptions.Overwrite);
+            }
+        }
+
+        private Dictionary<string, object?> Data()
+        {
+            var data = new Dictionary<string, object?>();
+            for (var i = random.Next(3); i > 0; i--)
+            {
+                data[Name()] = random.Next(2) == 0 ? random.Next(3) : new Dictionary<string, object?> { [Name()] = null };
+            }
+            return data;
+        }
+
+        private Write Write(string path)
+        {
+            var fields = values.Map(0).MapValue.Fields.Select(field => (field.Key, field.Value)).ToArray();
+            return random.Next(6) switch
+            {
+                0 => Delete(path),
+                1 or 2 => Set(path, fields),
+                3 => Merge(path, [.. fields.Select(field => FieldPath.Append(null, field.Key))], fields),
+                _ => Merge(path, [.. Enumerable.Range(0, random.Next(4)).Select(_ => Mask(random.Next(1, 4)))], fields),
+            };
+        }
+
+        private string Mask(int depth) =>
+            Enumerable.Range(0, depth).Select(_ => Name()).Aggregate((string?)null, FieldPath.Append)!;
+
+        private string Name() => values.Pick(RandomValues.Names);
+    }
+}

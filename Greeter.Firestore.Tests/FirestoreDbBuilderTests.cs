@@ -1,0 +1,170 @@
+using Greeter.Firestore;
+using Greeter.Firestore.V1;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Hosting.Internal;
+
+namespace Greeter.Firestore.Tests;
+
+/// <summary>Which store the environment means, and how it is called.</summary>
+public class FirestoreDbBuilderTests
+{
+    private const string Host = "127.0.0.1:8080";
+
+    [Theory]
+    [InlineData(EmulatorDetection.None, null, null)]
+    [InlineData(EmulatorDetection.None, Host, null)]
+    [InlineData(EmulatorDetection.ProductionOnly, null, null)]
+    [InlineData(EmulatorDetection.EmulatorOnly, Host, Host)]
+    [InlineData(EmulatorDetection.EmulatorOrProduction, null, null)]
+    [InlineData(EmulatorDetection.EmulatorOrProduction, Host, Host)]
+    public void The_emulator_is_used_where_it_is_set_and_may_be(EmulatorDetection detection, string? host, string? expected) =>
+        new FirestoreDbBuilder { EmulatorDetection = detection }.FindEmulator(host).Should().Be(expected);
+
+    [Theory]
+    [InlineData(EmulatorDetection.ProductionOnly, Host)]
+    [InlineData(EmulatorDetection.EmulatorOnly, "")]
+    [InlineData(EmulatorDetection.EmulatorOnly, null)]
+    [InlineData(EmulatorDetection.EmulatorOnly, " ")]
+    public void An_environment_that_does_not_fit_is_refused_in_a_sentence(EmulatorDetection detection, string? host)
+    {
+        var builder = new FirestoreDbBuilder { EmulatorDetection = detection };
+
+        builder.Invoking(it => Build(it, host)).Should().Throw<InvalidOperationException>()
+            .WithMessage("*FIRESTORE_EMULATOR_HOST*");
+    }
+
+    [Theory]
+    [InlineData("127.0.0.1:8080", "http://127.0.0.1:8080/")]
+    [InlineData(" localhost:80 ", "http://localhost/")]
+    [InlineData("emulator.example:65535", "http://emulator.example:65535/")]
+    [InlineData("[::1]:8080", "http://[::1]:8080/")]
+    [InlineData("::1:8080", "http://[::1]:8080/")]
+    [InlineData("0:0:0:0:0:0:0:1:8080", "http://[::1]:8080/")]
+    public async Task The_emulators_host_is_understood(string host, string address)
+    {
+        var call = await CallAsync(new FirestoreDbBuilder { EmulatorDetection = EmulatorDetection.EmulatorOnly }, host);
+
+        call.RequestUri.Should().Be(new Uri($"{address}google.firestore.v1.Firestore/BatchGetDocuments"));
+    }
+
+    [Theory]
+    [InlineData("localhost")]
+    [InlineData(":8080")]
+    [InlineData("localhost:")]
+    [InlineData("localhost:http")]
+    [InlineData("localhost:-1")]
+    [InlineData("localhost:+80")]
+    [InlineData("localhost: 80")]
+    [InlineData("localhost:65536")]
+    [InlineData("localhost:8080/")]
+    [InlineData("localhost/path:8080")]
+    [InlineData("localhost?query:8080")]
+    [InlineData("localhost#fragment:8080")]
+    [InlineData("user@localhost:8080")]
+    [InlineData("http://localhost:8080")]
+    [InlineData("two hosts:8080")]
+    [InlineData("[::1]")]
+    public void A_host_that_is_none_is_refused_in_a_sentence(string host)
+    {
+        var builder = new FirestoreDbBuilder { EmulatorDetection = EmulatorDetection.EmulatorOrProduction };
+
+        builder.Invoking(it => Build(it, host)).Should().Throw<InvalidOperationException>()
+            .WithMessage($"FIRESTORE_EMULATOR_HOST is '{host}'*host:port*");
+    }
+
+    [Fact]
+    public async Task The_emulator_is_told_who_may_do_everything()
+    {
+        var call = await CallAsync(new() { EmulatorDetection = EmulatorDetection.EmulatorOnly, ProjectId = "p" });
+
+        call.Headers.GetValues("Authorization").Should().Equal("Bearer owner");
+        call.Headers.GetValues("x-goog-request-params").Should().Equal("database=projects%2Fp%2Fdatabases%2F%28default%29");
+    }
+
+    [Theory]
+    [InlineData(null, null, "google-cloud-firestore-emulator", "(default)")]
+    [InlineData("", " ", "google-cloud-firestore-emulator", "(default)")]
+    [InlineData(" p ", "d", "p", "d")]
+    public void Project_and_database_have_defaults(
+        string? projectId, string? databaseId, string expectedProject, string expectedDatabase)
+    {
+        var builder = new FirestoreDbBuilder
+        {
+            EmulatorDetection = EmulatorDetection.EmulatorOnly,
+            ProjectId = projectId,
+            DatabaseId = databaseId,
+        };
+
+        var db = Build(builder, Host);
+
+        (db.ProjectId, db.DatabaseId).Should().Be((expectedProject, expectedDatabase));
+        builder.Location.Should().Be($"the Firestore emulator at {Host}, project {expectedProject}");
+    }
+
+    [EmulatorFact]
+    public async Task A_database_of_another_name_is_another_database()
+    {
+        var host = (await Emulator.SharedAsync()).Host;
+        FirestoreDb Open(string? id) => Build(
+            new() { EmulatorDetection = EmulatorDetection.EmulatorOnly, ProjectId = "test-databases", DatabaseId = id }, host);
+        using IDisposable first = Open(null), second = Open("second");
+        var reference = ((FirestoreDb)second).Document("sessions/one");
+        await reference.SetAsync(new Dictionary<string, object> { ["views"] = 1L });
+
+        (await reference.GetSnapshotAsync()).Exists.Should().BeTrue();
+        (await ((FirestoreDb)first).Document("sessions/one").GetSnapshotAsync()).Exists.Should().BeFalse();
+    }
+
+    [EmulatorFact]
+    public async Task A_stored_reference_to_another_project_can_be_followed()
+    {
+        var host = (await Emulator.SharedAsync()).Host;
+        FirestoreDb Open(string project) =>
+            Build(new() { EmulatorDetection = EmulatorDetection.EmulatorOnly, ProjectId = project }, host);
+        using IDisposable here = Open("test-here"), there = Open("test-there");
+        var target = ((FirestoreDb)there).Document("sessions/one");
+        await target.SetAsync(new Dictionary<string, object> { ["views"] = 7L });
+        var source = ((FirestoreDb)here).Document("links/one");
+        await source.SetAsync(new Dictionary<string, object> { ["link"] = target });
+
+        var link = (DocumentReference)(await source.GetSnapshotAsync()).ToDictionary()!["link"]!;
+
+        link.Should().Be(target);
+        (await link.GetSnapshotAsync()).ToDictionary().Should().Contain("views", 7L);
+    }
+
+    private static FirestoreDb Build(FirestoreDbBuilder builder, string? host)
+    {
+        var configuration = new ConfigurationBuilder()
+            .AddInMemoryCollection([new("FIRESTORE_EMULATOR_HOST", host)])
+            .Build();
+        using var services = new ServiceCollection()
+            .AddSingleton<IConfiguration>(configuration)
+            .AddSingleton<IHostEnvironment>(new HostingEnvironment { EnvironmentName = "Production" })
+            .BuildServiceProvider();
+        return builder.Build(services);
+    }
+
+    /// <summary>The request of a read.</summary>
+    private static async Task<HttpRequestMessage> CallAsync(FirestoreDbBuilder builder, string host = Host)
+    {
+        using var handler = new KeepingHandler();
+        builder.Wrap = _ => handler;
+        using IDisposable db = Build(builder, host);
+        await ((FirestoreDb)db).Document("sessions/one").GetSnapshotAsync();
+        return handler.Request!;
+    }
+
+    private sealed class KeepingHandler : HttpMessageHandler
+    {
+        public HttpRequestMessage? Request { get; private set; }
+
+        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            Request = request;
+            return Task.FromResult(Wire.Success(new BatchGetDocumentsResponse { Missing = "sessions/one" }));
+        }
+    }
+}

@@ -1,0 +1,441 @@
+using Greeter.Firestore;
+
+namespace Greeter.Firestore.Tests;
+
+/// <summary>What a transaction promises, on both stores. Conflicts are forced: somebody else writes between its read and its
+/// commit.</summary>
+public class TransactionTests
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task No_update_is_lost(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("sessions/one");
+        await document.SetAsync(Views(1));
+
+        var (result, attempts) = await CountAsync(database, document, () => document.SetAsync(Views(10)));
+
+        (result, attempts).Should().Be(("10 -> 11", 2));
+        (await ViewsAsync(document)).Should().Be(11);
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Of_two_that_read_the_same_one_runs_again(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("sessions/one");
+        await document.SetAsync(Views(1));
+        var attempts = 0;
+        var haveRead = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task<long> CountAsync() => database.Db.RunTransactionAsync(async transaction =>
+        {
+            var views = Views(await transaction.GetSnapshotAsync(document)) + 1;
+            if (Interlocked.Increment(ref attempts) == 2)
+            {
+                haveRead.SetResult();
+            }
+            await haveRead.Task.WaitAsync(Patience);
+            transaction.Set(document, Views(views));
+            return views;
+        });
+
+        var results = await Task.WhenAll(CountAsync(), CountAsync()).WaitAsync(Patience);
+
+        results.Should().BeEquivalentTo([2L, 3L]);
+        attempts.Should().Be(3);
+        (await ViewsAsync(document)).Should().Be(3);
+        database.Gates.Count.Should().Be(0);
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task A_document_that_somebody_else_created_is_not_overwritten(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("sessions/one");
+
+        var (result, attempts) = await CountAsync(database, document, () => document.SetAsync(Views(10)));
+
+        (result, attempts).Should().Be(("10 -> 11", 2));
+        (await ViewsAsync(document)).Should().Be(11);
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task A_document_that_somebody_else_deleted_is_not_brought_back(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("sessions/one");
+        await document.SetAsync(Views(10));
+
+        var (result, attempts) = await CountAsync(database, document, () => document.DeleteAsync());
+
+        (result, attempts).Should().Be(("missing -> 1", 2));
+        (await ViewsAsync(document)).Should().Be(1);
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task A_document_that_was_deleted_and_made_again_is_another_one(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("sessions/one");
+        await document.SetAsync(Views(1));
+
+        var (_, attempts) = await CountAsync(database, document, async () =>
+        {
+            await document.DeleteAsync();
+            await document.SetAsync(Views(1));
+        });
+
+        attempts.Should().Be(2);
+    }
+
+    [Theory]
+    [OnEmbedded("there", "changed"), OnEmulator("there", "changed")]
+    [OnEmbedded("there", "deleted"), OnEmulator("there", "deleted")]
+    [OnEmbedded("missing", "created"), OnEmulator("missing", "created")]
+    public async Task A_document_that_was_only_read_counts_too(Store store, string before, string after)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var (rule, result) = (database.Db.Document("rules/one"), database.Db.Document("results/one"));
+        if (before == "there")
+        {
+            await rule.SetAsync(Views(1));
+        }
+        var attempts = 0;
+
+        await database.Db.RunTransactionAsync(async transaction =>
+        {
+            var read = await transaction.GetSnapshotAsync(rule);
+            if (++attempts == 1)
+            {
+                await (after == "deleted" ? rule.DeleteAsync() : rule.SetAsync(Views(2)));
+            }
+            transaction.Set(result, Views(read.Exists ? Views(read) : 0));
+        });
+
+        attempts.Should().Be(2);
+        (await ViewsAsync(result)).Should().Be(after == "deleted" ? 0 : 2);
+    }
+
+    [Theory]
+    [OnEmbedded("there"), OnEmulator("there")]
+    [OnEmbedded("missing"), OnEmulator("missing")]
+    public async Task Guarding_a_document_leaves_it_as_it_is(Store store, string before)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var (rule, result) = (database.Db.Document("rules/one"), database.Db.Document("results/one"));
+        if (before == "there")
+        {
+            await rule.SetAsync(Views(1));
+        }
+        var earlier = await rule.GetSnapshotAsync();
+
+        await database.Db.RunTransactionAsync(async transaction =>
+        {
+            await transaction.GetSnapshotAsync(rule);
+            transaction.Set(result, Views(1));
+        });
+
+        var later = await rule.GetSnapshotAsync();
+        later.Exists.Should().Be(before == "there");
+        later.UpdateTime.Should().Be(earlier.UpdateTime);
+        later.ToDictionary().Should().BeEquivalentTo(earlier.ToDictionary());
+        database.Wire.Commits.Last().Writes.Should().HaveCount(2);
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Two_documents_that_were_read_belong_together(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var (one, two) = (database.Db.Document("accounts/one"), database.Db.Document("accounts/two"));
+        await one.SetAsync(Views(10));
+        await two.SetAsync(Views(0));
+        var attempts = 0;
+
+        var sum = await database.Db.RunTransactionAsync(async transaction =>
+        {
+            var first = Views(await transaction.GetSnapshotAsync(one));
+            if (++attempts == 1)
+            {
+                await one.SetAsync(Views(0));
+                await two.SetAsync(Views(10));
+            }
+            return first + Views(await transaction.GetSnapshotAsync(two));
+        });
+
+        (sum, attempts).Should().Be((10, 2));
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Many_documents_may_be_read_side_by_side(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var documents = Enumerable.Range(0, 20).Select(i => database.Db.Document($"accounts/{i}")).ToList();
+        var attempts = 0;
+
+        await database.Db.RunTransactionAsync(async transaction =>
+        {
+            await Task.WhenAll(documents.Select(document => transaction.GetSnapshotAsync(document)));
+            if (++attempts == 1)
+            {
+                await documents[13].SetAsync(Views(1));
+            }
+            transaction.Set(documents[0], Views(1));
+        });
+
+        attempts.Should().Be(2);
+        database.Wire.Commits.Last().Writes.Should().HaveCount(20);
+        database.Gates.Count.Should().Be(0);
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task All_of_it_is_written_or_nothing(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var (one, two) = (database.Db.Document("accounts/one"), database.Db.Document("accounts/__two__"));
+
+        var write = () => database.Db.RunTransactionAsync(transaction =>
+        {
+            transaction.Set(one, Views(1));
+            transaction.Set(two, Views(1));
+            return Task.CompletedTask;
+        });
+
+        (await write.Should().ThrowAsync<RpcException>()).Which.StatusCode.Should().Be(StatusCode.InvalidArgument);
+        (await one.GetSnapshotAsync()).Exists.Should().BeFalse();
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Writes_are_done_in_their_order(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("sessions/one");
+        await document.SetAsync(Views(1));
+
+        await database.Db.RunTransactionAsync(async transaction =>
+        {
+            await transaction.GetSnapshotAsync(document);
+            transaction.Set(document, Views(2));
+            transaction.Delete(document);
+            transaction.Set(document, new Dictionary<string, object> { ["more"] = true }, SetOptions.MergeAll);
+        });
+
+        (await document.GetSnapshotAsync()).ToDictionary().Should().Equal(new Dictionary<string, object?> { ["more"] = true });
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task A_document_that_was_read_can_be_deleted(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("sessions/one");
+        await document.SetAsync(Views(1));
+        var attempts = 0;
+
+        await database.Db.RunTransactionAsync(async transaction =>
+        {
+            await transaction.GetSnapshotAsync(document);
+            if (++attempts == 1)
+            {
+                await document.SetAsync(Views(2));
+            }
+            transaction.Delete(document);
+        });
+
+        attempts.Should().Be(2);
+        (await document.GetSnapshotAsync()).Exists.Should().BeFalse();
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Nothing_is_written_when_the_callback_fails(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("sessions/one");
+        var failure = new RpcException(new Status(StatusCode.Unavailable, "the callback's own"));
+
+        var run = () => database.Db.RunTransactionAsync(async transaction =>
+        {
+            await transaction.GetSnapshotAsync(document);
+            transaction.Set(document, Views(1));
+            throw failure;
+        });
+
+        (await run.Should().ThrowAsync<RpcException>()).Which.Should().BeSameAs(failure);
+        database.Wire.Calls.Should().Equal(Wire.Read);
+        (await document.GetSnapshotAsync()).Exists.Should().BeFalse();
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Nothing_is_written_when_a_later_attempt_fails(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("sessions/one");
+
+        var run = () => CountAsync(
+            database, document, () => document.SetAsync(Views(10)), _ => throw new FormatException("no more"));
+
+        await run.Should().ThrowAsync<FormatException>();
+        (await ViewsAsync(document)).Should().Be(10);
+        database.Gates.Count.Should().Be(0);
+    }
+
+    [Fact]
+    public async Task A_read_after_a_write_is_refused()
+    {
+        using var database = TestDatabase.OpenEmbedded();
+        var document = database.Db.Document("sessions/one");
+
+        var run = () => database.Db.RunTransactionAsync(async transaction =>
+        {
+            transaction.Delete(document);
+            await transaction.GetSnapshotAsync(document);
+        });
+
+        await run.Should().ThrowAsync<InvalidOperationException>();
+        database.Wire.Calls.Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task The_same_document_read_twice_is_the_same_snapshot()
+    {
+        using var database = TestDatabase.OpenEmbedded();
+        var document = database.Db.Document("sessions/one");
+        await document.SetAsync(Views(1));
+
+        await database.Db.RunTransactionAsync(async transaction =>
+        {
+            var first = await transaction.GetSnapshotAsync(document);
+            await document.SetAsync(Views(2));
+            (await transaction.GetSnapshotAsync(database.Db.Document("sessions/one"))).Should().BeSameAs(first);
+        });
+
+        database.Wire.Calls.Should().Equal(Wire.Commit, Wire.Read, Wire.Commit);
+    }
+
+    [Fact]
+    public async Task The_same_document_read_twice_at_once_is_the_same_snapshot()
+    {
+        using var database = TestDatabase.OpenEmbedded();
+        var document = database.Db.Document("sessions/one");
+        var areBothThere = new TaskCompletionSource();
+        database.Wire.Answer = async (_, earlier, cancellationToken) =>
+        {
+            if (earlier == 1)
+            {
+                areBothThere.SetResult();
+            }
+            await areBothThere.Task.WaitAsync(Patience, cancellationToken);
+            return null;
+        };
+
+        await database.Db.RunTransactionAsync(async transaction =>
+        {
+            var both = await Task.WhenAll(transaction.GetSnapshotAsync(document), transaction.GetSnapshotAsync(document));
+            both[0].Should().BeSameAs(both[1]);
+        });
+    }
+
+    [Fact]
+    public async Task The_callback_sees_the_token_and_the_database()
+    {
+        using var database = TestDatabase.OpenEmbedded();
+        using var source = new CancellationTokenSource();
+
+        var (token, db) = await database.Db.RunTransactionAsync(
+            transaction => Task.FromResult((transaction.CancellationToken, transaction.Database)), source.Token);
+
+        token.Should().Be(source.Token);
+        db.Should().BeSameAs(database.Db);
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Sixteen_at_once_lose_nothing(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("sessions/one");
+        async Task<List<long>> CountAsync()
+        {
+            var results = new List<long>();
+            for (var i = 0; i < 50; i++)
+            {
+                results.Add(await database.Db.RunTransactionAsync(async transaction =>
+                {
+                    var read = await transaction.GetSnapshotAsync(document);
+                    var views = read.Exists ? Views(read) + 1 : 1;
+                    transaction.Set(document, Views(views), SetOptions.MergeAll);
+                    return views;
+                }));
+            }
+            return results;
+        }
+
+        var results = await Task.WhenAll(Enumerable.Range(0, 16).Select(_ => Task.Run(CountAsync))).WaitAsync(Patience);
+
+        results.SelectMany(each => each).Order().Should().Equal(Enumerable.Range(1, 800).Select(i => (long)i));
+        results.Should().OnlyContain(each => each.SequenceEqual(each.Order()), "each visitor's numbers rise");
+        (await ViewsAsync(document)).Should().Be(800);
+        database.Gates.Count.Should().Be(0);
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Who_is_cancelled_while_many_compete_locks_nobody_out(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("sessions/one");
+        var stored = 0;
+        async Task CountAsync(int i)
+        {
+            // A third of them give up sooner or later; what they had written by then may count or not.
+            using var source = new CancellationTokenSource(i % 3 == 0 ? TimeSpan.FromMilliseconds(i % 40) : Patience);
+            try
+            {
+                await database.Db.RunTransactionAsync(
+                    async transaction =>
+                    {
+                        var read = await transaction.GetSnapshotAsync(document);
+                        transaction.Set(document, Views(read.Exists ? Views(read) + 1 : 1));
+                    },
+                    source.Token);
+                Interlocked.Increment(ref stored);
+            }
+            catch (OperationCanceledException) when (i % 3 == 0)
+            {
+            }
+        }
+
+        await Task.WhenAll(Enumerable.Range(0, 300).Select(i => Task.Run(() => CountAsync(i)))).WaitAsync(Patience);
+
+        stored.Should().BeGreaterThanOrEqualTo(200);
+        (await ViewsAsync(document)).Should().BeInRange(stored, 300);
+        database.Gates.Count.Should().Be(0);
+    }
+
+    private static Dictionary<string, object> Views(long views) => new() { ["views"] = views };
+
+    private static long Views(DocumentSnapshot snapshot) => (long)snapshot.ToDictionary()!["views"]!;
+
+    private static async Task<long> ViewsAsync(DocumentReference document) => Views(await document.GetSnapshotAsync());
+
+    /// <summary>Counts a view; in the first attempt somebody else does something between the read and the commit.</summary>
+    private static async Task<(string Result, int Attempts)> CountAsync(
+        TestDatabase database, DocumentReference document, Func<Task> meanwhile, Action<DocumentSnapshot>? later = null)
+    {
+        var attempts = 0;
+        var result = await database.Db.RunTransactionAsync(async transaction =>
+        {
+            var read = await transaction.GetSnapshotAsync(document);
+            if (++attempts == 1)
+            {
+                await meanwhile();
+            }
+            else
+            {
+                later?.Invoke(read);
+            }
+            var views = read.Exists ? Views(read) + 1 : 1;
+            transaction.Set(document, Views(views));
+            return $"{(read.Exists ? Views(read) : "missing")} -> {views}";
+        });
+        return (result, attempts);
+    }
+}

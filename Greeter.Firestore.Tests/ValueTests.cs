@@ -1,0 +1,415 @@
+using System.Globalization;
+using Google.Protobuf;
+using Greeter.Firestore;
+using Greeter.Firestore.V1;
+using Value = Greeter.Firestore.V1.Value;
+
+namespace Greeter.Firestore.Tests;
+
+/// <summary>Every kind of Firestore value goes there and comes back, to the bit, on both stores.</summary>
+public class ValueTests
+{
+    private static readonly string[] OddNames =
+    [
+        "a.b", "a`b", @"a\b", @"\", "`", "``", @"\`", "a\"b", "'", " ", "1a", "-", "größe", "😀", "a/b", "[0]", "*", "~",
+        "_", "_1", "a\nb", ".", "..", new string('n', 700),
+    ];
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Every_value_comes_back_as_it_was(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("values/all");
+        var values = EveryKind(database.Db);
+
+        await document.SetAsync(values);
+
+        (await ReadAsync(document)).Should().BeEquivalentTo(Describe(values));
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task What_came_back_can_be_written_again(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var (document, copy) = (database.Db.Document("values/all"), database.Db.Document("values/copy"));
+        await document.SetAsync(EveryKind(database.Db));
+        var fields = (await document.GetSnapshotAsync()).ToDictionary()!;
+
+        await copy.SetAsync(fields);
+
+        (await ReadAsync(copy)).Should().BeEquivalentTo(Describe(fields));
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Merging_leaves_every_other_field_as_it_was(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("values/all");
+        var values = EveryKind(database.Db);
+        await document.SetAsync(values);
+
+        await document.SetAsync(
+            new Dictionary<string, object> { ["views"] = 7L, ["text, usual"] = "other" }, SetOptions.MergeAll);
+
+        values["views"] = 7L;
+        values["text, usual"] = "other";
+        (await ReadAsync(document)).Should().BeEquivalentTo(Describe(values));
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Overwriting_leaves_no_other_field(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("values/all");
+        await document.SetAsync(EveryKind(database.Db));
+        var values = new Dictionary<string, object?> { ["views"] = 7L };
+
+        await document.SetAsync(values, SetOptions.Overwrite);
+
+        (await ReadAsync(document)).Should().BeEquivalentTo(Describe(values));
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Merging_goes_into_maps_but_not_into_arrays(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("values/nested");
+        await document.SetAsync(new Dictionary<string, object>
+        {
+            ["kept"] = 1L,
+            ["map"] = new Dictionary<string, object>
+            {
+                ["kept"] = 1L,
+                ["changed"] = 1L,
+                ["deep"] = new Dictionary<string, object> { ["kept"] = 1L },
+                ["text"] = "now a map",
+            },
+            ["list"] = new object[] { 1L, 2L },
+            ["emptied"] = new Dictionary<string, object> { ["gone"] = 1L },
+        });
+
+        await document.SetAsync(
+            new Dictionary<string, object>
+            {
+                ["map"] = new Dictionary<string, object>
+                {
+                    ["changed"] = 2L,
+                    ["deep"] = new Dictionary<string, object> { ["more"] = 2L },
+                    ["text"] = new Dictionary<string, object> { ["more"] = 2L },
+                },
+                ["list"] = new object[] { 3L },
+                ["emptied"] = new Dictionary<string, object>(),
+                ["new"] = new Dictionary<string, object> { ["more"] = 2L },
+            },
+            SetOptions.MergeAll);
+
+        (await ReadAsync(document)).Should().BeEquivalentTo(Describe(new Dictionary<string, object?>
+        {
+            ["kept"] = 1L,
+            ["map"] = new Dictionary<string, object?>
+            {
+                ["kept"] = 1L,
+                ["changed"] = 2L,
+                ["deep"] = new Dictionary<string, object?> { ["kept"] = 1L, ["more"] = 2L },
+                ["text"] = new Dictionary<string, object?> { ["more"] = 2L },
+            },
+            ["list"] = new object[] { 3L },
+            ["emptied"] = new Dictionary<string, object?>(),
+            ["new"] = new Dictionary<string, object?> { ["more"] = 2L },
+        }));
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Odd_field_names_are_merged_one_by_one(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("values/names");
+        var values = OddNames.ToDictionary(
+            name => name, name => (object?)new Dictionary<string, object?> { [name] = 1L, ["kept"] = 1L });
+        await document.SetAsync(values);
+
+        foreach (var name in OddNames)
+        {
+            var inner = new Dictionary<string, object?> { [name] = 2L };
+            await document.SetAsync(new Dictionary<string, object?> { [name] = inner }, SetOptions.MergeAll);
+            values[name] = new Dictionary<string, object?> { [name] = 2L, ["kept"] = 1L };
+        }
+
+        (await ReadAsync(document)).Should().BeEquivalentTo(Describe(values));
+    }
+
+    [Theory]
+    [OnEmbedded(true), OnEmulator(true)]
+    [OnEmbedded(false), OnEmulator(false)]
+    public async Task Setting_nothing_makes_the_document_and_merging_nothing_changes_none(Store store, bool merge)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var (there, missing) = (database.Db.Document("values/there"), database.Db.Document("values/missing"));
+        await there.SetAsync(new Dictionary<string, object> { ["views"] = 1L });
+        var options = merge ? SetOptions.MergeAll : null;
+
+        await there.SetAsync(new Dictionary<string, object>(), options);
+        await missing.SetAsync(new Dictionary<string, object>(), options);
+
+        (await ReadAsync(there)).Should().HaveCount(merge ? 1 : 0);
+        (await missing.GetSnapshotAsync()).Exists.Should().BeTrue();
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Timestamps_are_rounded_down_to_microseconds(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("values/times");
+        DateTimeOffset[] times =
+        [
+            DateTimeOffset.MinValue, DateTimeOffset.MaxValue, DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch.AddTicks(-1),
+            DateTimeOffset.UnixEpoch.AddTicks(19), new(2026, 1, 31, 12, 0, 0, TimeSpan.FromHours(5.5)),
+        ];
+
+        await document.SetAsync(new Dictionary<string, object> { ["times"] = times, ["utc"] = DateTime.UnixEpoch.AddTicks(19) });
+
+        var fields = (await document.GetSnapshotAsync()).ToDictionary()!;
+        fields["times"].Should().BeOfType<List<object?>>().Which.Cast<Timestamp>().Select(time => time.ToDateTimeOffset())
+            .Should().Equal(times.Select(time => new DateTimeOffset(time.UtcTicks - (time.UtcTicks % 10), TimeSpan.Zero)));
+        fields["utc"].Should().Be(Timestamp.FromDateTime(DateTime.UnixEpoch.AddTicks(10)));
+    }
+
+    [Fact]
+    public void Timestamps_keep_their_instant_and_their_order()
+    {
+        var time = new DateTimeOffset(2026, 1, 31, 12, 0, 0, 250, TimeSpan.FromHours(1)).AddTicks(7);
+        var timestamp = Timestamp.FromDateTimeOffset(time);
+
+        timestamp.ToDateTimeOffset().Should().Be(time).And.BeExactly(time.ToUniversalTime());
+        timestamp.ToDateTime().Should().Be(time.UtcDateTime).And.BeIn(DateTimeKind.Utc);
+        timestamp.ToString().Should().Be("2026-01-31T11:00:00.250000700Z");
+        var before = Timestamp.FromDateTimeOffset(DateTimeOffset.UnixEpoch.AddTicks(-1));
+        (before < timestamp && before <= timestamp && timestamp > before && timestamp >= before).Should().BeTrue();
+        before.ToString().Should().Be("1969-12-31T23:59:59.999999900Z");
+        default(Timestamp).ToDateTimeOffset().Should().Be(DateTimeOffset.UnixEpoch);
+    }
+
+    [Theory]
+    [InlineData(DateTimeKind.Local)]
+    [InlineData(DateTimeKind.Unspecified)]
+    public void A_time_that_is_not_utc_is_refused(DateTimeKind kind)
+    {
+        var time = new DateTime(2026, 1, 31, 12, 0, 0, kind);
+
+        FluentActions.Invoking(() => Timestamp.FromDateTime(time)).Should().Throw<ArgumentException>();
+        Setting(time).Should().Throw<ArgumentException>();
+    }
+
+    public static TheoryData<object> NoValues => new()
+    {
+        new object(), 1.5m, 'c', Guid.Empty, TimeSpan.Zero, DateOnly.MinValue, DayOfWeek.Monday, ulong.MaxValue,
+        new Uri("http://a"), new Dictionary<string, int> { ["a"] = 1 }, new Dictionary<int, object> { [1] = 1 },
+        new[] { Guid.Empty }, (1, 2), new { a = 1 },
+    };
+
+    [Theory, MemberData(nameof(NoValues))]
+    public void A_type_that_firestore_does_not_have_is_refused(object value)
+    {
+        Setting(value).Should().Throw<ArgumentException>();
+        Setting(new object[] { 1L, value }).Should().Throw<ArgumentException>();
+        Setting(new Dictionary<string, object> { ["a"] = value }).Should().Throw<ArgumentException>();
+    }
+
+    [Fact]
+    public void Data_that_is_no_dictionary_is_refused()
+    {
+        using var database = TestDatabase.OpenEmbedded();
+        var document = database.Db.Document("values/one");
+
+        FluentActions.Invoking(() => { _ = document.SetAsync(new { views = 1 }); }).Should().Throw<ArgumentException>();
+        FluentActions.Invoking(() => { _ = document.SetAsync("views"); }).Should().Throw<ArgumentException>();
+        FluentActions.Invoking(() => { _ = document.SetAsync(null!); }).Should().Throw<ArgumentNullException>();
+        database.Wire.Calls.Should().BeEmpty();
+    }
+
+    [Theory]
+    [InlineData(90.0001, 0)]
+    [InlineData(0, -180.0001)]
+    [InlineData(double.NaN, 0)]
+    [InlineData(0, double.NaN)]
+    public void A_place_that_is_not_on_earth_is_refused(double latitude, double longitude) =>
+        FluentActions.Invoking(() => new GeoPoint(latitude, longitude)).Should().Throw<ArgumentOutOfRangeException>();
+
+    [Fact]
+    public async Task A_value_of_a_kind_that_nobody_knows_is_never_taken_for_null()
+    {
+        // Field 99 of Value, as a newer server might send it.
+        var unknown = Value.Parser.ParseFrom([0x98, 0x06, 0x01]);
+        Value[] values =
+        [
+            unknown, new(), new() { ArrayValue = new() { Values = { unknown } } },
+            new() { MapValue = new() { Fields = { ["a"] = unknown } } },
+        ];
+        foreach (var value in values)
+        {
+            var snapshot = await ReceiveAsync(value);
+
+            snapshot.Exists.Should().BeTrue();
+            snapshot.Invoking(it => it.ToDictionary()).Should().Throw<NotSupportedException>();
+        }
+    }
+
+    [Theory]
+    [InlineData("projects/p/databases/d/documents/a/b", "p", "d", "b")]
+    [InlineData("projects/p/databases/(default)/documents/a/b/c/d", "p", "(default)", "d")]
+    public async Task A_reference_may_be_to_another_database(string path, string project, string databaseId, string id)
+    {
+        var fields = (await ReceiveAsync(new Value { ReferenceValue = path })).ToDictionary()!;
+
+        var reference = fields["field"].Should().BeOfType<DocumentReference>().Subject;
+        reference.Path.Should().Be(path);
+        reference.Id.Should().Be(id);
+        reference.Database.ProjectId.Should().Be(project);
+        reference.Database.DatabaseId.Should().Be(databaseId);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("a/b")]
+    [InlineData("projects/p/databases/d/documents")]
+    [InlineData("projects/p/databases/d/documents/a")]
+    [InlineData("projects/p/databases/d/documentsX/a/b")]
+    [InlineData("projects/p/databases/d/documents/a/b/c")]
+    public async Task A_reference_to_no_document_is_refused(string path)
+    {
+        var snapshot = await ReceiveAsync(new Value { ReferenceValue = path });
+
+        snapshot.Invoking(it => it.ToDictionary()).Should().Throw<NotSupportedException>();
+    }
+
+    [Fact]
+    public async Task A_missing_document_has_no_fields_and_no_time()
+    {
+        using var database = TestDatabase.OpenEmbedded();
+
+        var snapshot = await database.Db.Document("values/missing").GetSnapshotAsync();
+
+        snapshot.Exists.Should().BeFalse();
+        snapshot.ToDictionary().Should().BeNull();
+        snapshot.UpdateTime.Should().BeNull();
+        snapshot.Id.Should().Be("missing");
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task The_update_time_is_when_it_was_written_and_rises(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("values/one");
+        var before = DateTimeOffset.UtcNow;
+        var last = default(Timestamp);
+        for (var i = 0; i < 5; i++)
+        {
+            await document.SetAsync(new Dictionary<string, object> { ["views"] = i });
+            var time = (await document.GetSnapshotAsync()).UpdateTime!.Value;
+            time.Should().BeGreaterThan(last);
+            time.ToDateTimeOffset().Should().BeCloseTo(before, TimeSpan.FromMinutes(1));
+            last = time;
+        }
+    }
+
+    private static Dictionary<string, object?> EveryKind(FirestoreDb db) => new()
+    {
+        ["null"] = null,
+        ["true"] = true,
+        ["false"] = false,
+        ["integer 0"] = 0L,
+        ["integer min"] = long.MinValue,
+        ["integer max"] = long.MaxValue,
+        ["int"] = -5,
+        ["uint"] = uint.MaxValue,
+        ["short"] = short.MinValue,
+        ["byte"] = byte.MaxValue,
+        ["ulong"] = (ulong)long.MaxValue,
+        ["double 0"] = 0.0,
+        ["double -0"] = -0.0,
+        ["double 1"] = 1.0,
+        ["double third"] = 1.0 / 3,
+        ["double min"] = double.MinValue,
+        ["double max"] = double.MaxValue,
+        ["double subnormal"] = double.Epsilon,
+        ["double infinity"] = double.PositiveInfinity,
+        ["double -infinity"] = double.NegativeInfinity,
+        ["double nan"] = double.NaN,
+        ["double big integer"] = 9007199254740993.0,
+        ["float"] = 0.1f,
+        ["timestamp first"] = Timestamp.FromDateTimeOffset(DateTimeOffset.MinValue),
+        ["timestamp last"] = Timestamp.FromDateTimeOffset(DateTimeOffset.MaxValue.AddTicks(-9)),
+        ["timestamp before 1970"] = Timestamp.FromDateTimeOffset(DateTimeOffset.UnixEpoch.AddMicroseconds(-1)),
+        ["text, usual"] = "Hello World",
+        ["text, empty"] = "",
+        ["text, all planes"] = "é Ω 中 😀 𝄞 \u0000 \u0001 \ufffe \uffff \U0010ffff \r\n\t \"\\`",
+        ["text, long"] = new string('é', 100_000),
+        ["bytes"] = Blob.CopyFrom([.. Enumerable.Range(0, 256).Select(i => (byte)i)]),
+        ["bytes, empty"] = Blob.CopyFrom([]),
+        ["bytes, as an array"] = new byte[] { 0, 255 },
+        ["bytes, default"] = default(Blob),
+        ["reference"] = db.Document("sessions/one"),
+        ["reference, deep"] = db.Document("sessions/one/pages/größe 😀"),
+        ["reference, own"] = db.Document("values/all"),
+        ["geo point"] = new GeoPoint(52.5200066, 13.404954),
+        ["geo point, corner"] = new GeoPoint(-90, 180),
+        ["geo point, zero"] = new GeoPoint(0, 0),
+        ["array"] = new object?[] { null, true, 1L, 1.0, "a", Blob.CopyFrom([1]), Nest(2) },
+        ["array in a map in an array"] = new object[] { new Dictionary<string, object?> { ["a"] = new[] { 1L } } },
+        ["array, empty"] = Array.Empty<object>(),
+        ["array, list"] = new List<string> { "a", "b" },
+        ["map"] = OddNames.ToDictionary(name => name, name => (object?)name),
+        ["map, empty"] = new Dictionary<string, object?>(),
+        ["map, deep"] = Nest(18),
+        ["größe. `\\\""] = "odd name",
+        [new string('n', 1500)] = "long name",
+    };
+
+    private static object Nest(int depth) => depth == 0 ? 1L : new Dictionary<string, object?> { ["a"] = Nest(depth - 1) };
+
+    private static async Task<Dictionary<string, string>> ReadAsync(DocumentReference document) =>
+        Describe((await document.GetSnapshotAsync()).ToDictionary()!);
+
+    private static Dictionary<string, string> Describe(Dictionary<string, object?> fields) =>
+        fields.ToDictionary(field => field.Key, field => Describe(field.Value));
+
+    /// <summary>The type and every bit of a value, as it is read, whatever it was when it was written.</summary>
+    private static string Describe(object? value) => value switch
+    {
+        null => "null",
+        bool boolean => $"bool {boolean}",
+        double.NaN => "double NaN",   // One value for Firestore, whatever its bits.
+        double or float => $"double {BitConverter.DoubleToInt64Bits(Convert.ToDouble(value, CultureInfo.InvariantCulture)):x16}",
+        string text => $"string {text}",
+        Timestamp timestamp => $"timestamp {timestamp}",
+        byte[] bytes => $"bytes {Convert.ToHexString(bytes)}",
+        Blob blob => $"bytes {Convert.ToHexString(blob.ToByteArray())}",
+        GeoPoint point => $"geo point {Describe(point.Latitude)} {Describe(point.Longitude)}",
+        DocumentReference reference => $"reference {reference.Path}",
+        Dictionary<string, object?> map =>
+            $"map {{{string.Join(", ", map.Select(it => $"{it.Key}: {Describe(it.Value)}").Order(StringComparer.Ordinal))}}}",
+        System.Collections.IEnumerable list => $"list [{string.Join(", ", list.Cast<object?>().Select(Describe))}]",
+        _ => $"integer {Convert.ToInt64(value, CultureInfo.InvariantCulture)}",
+    };
+
+    private static Action Setting(object value)
+    {
+        return () =>
+        {
+            using var database = TestDatabase.OpenEmbedded();
+            _ = database.Db.Document("values/one").SetAsync(new Dictionary<string, object> { ["field"] = value });
+        };
+    }
+
+    /// <summary>A document as a server might send it, with one field.</summary>
+    private static async Task<DocumentSnapshot> ReceiveAsync(Value value)
+    {
+        using var database = TestDatabase.OpenEmbedded();
+        var document = database.Db.Document("values/one");
+        database.Wire.Answer = (_, _, _) => Task.FromResult<HttpResponseMessage?>(Wire.Success(new BatchGetDocumentsResponse
+        {
+            Found = new Document { Name = document.Path, UpdateTime = new() { Seconds = 1 }, Fields = { ["field"] = value } },
+        }));
+        return await document.GetSnapshotAsync();
+    }
+}
