@@ -81,6 +81,17 @@ public sealed class Transaction
         }
     }
 
+    /// <summary>Creates a document when the transaction commits. The commit fails if the document exists.</summary>
+    /// <param name="documentReference">The document.</param>
+    /// <param name="documentData">An <see cref="IDictionary{TKey, TValue}"/> from field names to values.</param>
+    /// <exception cref="ArgumentException">A value is of a type that Firestore does not have.</exception>
+    public void Create(DocumentReference documentReference, object documentData)
+    {
+        var write = CreateSet(documentReference, documentData, SetOptions.Overwrite);
+        write.CurrentDocument = new Precondition { Exists = false };
+        writes.Add(write);
+    }
+
     /// <summary>Writes a document when the transaction commits.</summary>
     /// <param name="documentReference">The document.</param>
     /// <param name="documentData">An <see cref="IDictionary{TKey, TValue}"/> from field names to values.</param>
