@@ -32,9 +32,9 @@ public sealed class DocumentSnapshot
     internal Document? Document { get; }
 
     /// <summary>What a write must carry for it to fail if the document is not as it was in this snapshot.</summary>
-    internal Precondition ToGuard() => Document is null
-        ? new Precondition { Exists = false }
-        : new Precondition { UpdateTime = Document.UpdateTime };
+    internal V1.Precondition ToGuard() => Document is null
+        ? new V1.Precondition { Exists = false }
+        : new V1.Precondition { UpdateTime = Document.UpdateTime };
 
     /// <summary>A write that changes nothing and fails if the document is not as it was in this snapshot.</summary>
     internal Write ToGuardWrite() => Document is null

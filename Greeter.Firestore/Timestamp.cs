@@ -57,5 +57,5 @@ public readonly record struct Timestamp : IComparable<Timestamp>
     /// <summary>As Firestore stores it: in whole microseconds, rounded down.</summary>
     internal Google.Protobuf.WellKnownTypes.Timestamp ToStored() => new() { Seconds = seconds, Nanos = nanoseconds / 1000 * 1000 };
 
-    private Google.Protobuf.WellKnownTypes.Timestamp ToProto() => new() { Seconds = seconds, Nanos = nanoseconds };
+    internal Google.Protobuf.WellKnownTypes.Timestamp ToProto() => new() { Seconds = seconds, Nanos = nanoseconds };
 }

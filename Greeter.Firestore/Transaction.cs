@@ -88,7 +88,7 @@ public sealed class Transaction
     public void Create(DocumentReference documentReference, object documentData)
     {
         var write = CreateSet(documentReference, documentData, SetOptions.Overwrite);
-        write.CurrentDocument = new Precondition { Exists = false };
+        write.CurrentDocument = new V1.Precondition { Exists = false };
         writes.Add(write);
     }
 
@@ -152,7 +152,7 @@ public sealed class Transaction
         for (var i = 0; i < writes.Count; i++)
         {
             var (write, name, updateTime) = (writes[i], writes[i].Name(), response.WriteResults[i].UpdateTime);
-            var isNew = write.CurrentDocument is { ConditionTypeCase: Precondition.ConditionTypeOneofCase.Exists };
+            var isNew = write.CurrentDocument is { ConditionTypeCase: V1.Precondition.ConditionTypeOneofCase.Exists };
             // A merge into what was not read leaves fields that are not known; after a deletion there is no update time.
             if (updateTime is null || write.Update is null || !(isNew || write.UpdateMask is null || known.ContainsKey(name)))
             {
@@ -209,7 +209,7 @@ public sealed class Transaction
     {
         if (memory is not null && reads.Count == 0 && writes is [{ UpdateMask: not null } write] && memory.Creations.Favour)
         {
-            write.CurrentDocument = new Precondition { Exists = false };
+            write.CurrentDocument = new V1.Precondition { Exists = false };
             HasGuessedCreation = true;
         }
     }

@@ -27,7 +27,7 @@ internal static class Writes
     public static Write WithMask(Write write, string[] mask) =>
         new(write) { UpdateMask = new DocumentMask { FieldPaths = { mask } } };
 
-    public static Write WithPrecondition(Precondition precondition, Write write) =>
+    public static Write WithPrecondition(V1.Precondition precondition, Write write) =>
         new(write) { CurrentDocument = precondition };
 
     public static Write Exists(bool exists, Write write) => WithPrecondition(new() { Exists = exists }, write);

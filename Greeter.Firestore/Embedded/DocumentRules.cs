@@ -4,6 +4,7 @@ using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Embedded;
 
+using Precondition = Greeter.Firestore.V1.Precondition;
 using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
 /// <summary>

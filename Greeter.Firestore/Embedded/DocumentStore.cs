@@ -88,7 +88,7 @@ internal sealed class DocumentStore : IDisposable
                 entry.Writes.Add(change.After is null ? new Write { Delete = name } : new Write { Update = change.After });
             }
             Store(entry);
-            var results = request.Writes.Select(write => new WriteResult { UpdateTime = changes[write.Name()].After?.UpdateTime });
+            var results = request.Writes.Select(write => new V1.WriteResult { UpdateTime = changes[write.Name()].After?.UpdateTime });
             return new CommitResponse { CommitTime = commitTime, WriteResults = { results } };
         }
     }
