@@ -3,16 +3,17 @@ using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Serialization;
 
-/// <summary>What a write does to a document, wherever it is done.</summary>
+/// <summary>Applies writes to documents, as Firestore does.</summary>
 internal static class WriteExtensions
 {
-    /// <summary>The document that the write is about.</summary>
+    /// <summary>Returns the name of the document that is written.</summary>
     public static string Name(this Write write) => write.Update?.Name ?? write.Delete;
 
-    /// <summary>The document after an update, without its times: the fields given, or with a mask those it names, each absent if
-    /// it is not among the given.</summary>
-    /// <param name="write">An update.</param>
-    /// <param name="current">The document before it, which stays as it is; null if there was none.</param>
+    /// <summary>Returns a document as it is after an update, without its times.</summary>
+    /// <remarks>Without a mask, the update's fields replace all others. With a mask, only the fields that it names change; those
+    /// that the update doesn't have are removed.</remarks>
+    /// <param name="write">The update.</param>
+    /// <param name="current">The document before the update, which isn't changed; <c>null</c> if it didn't exist.</param>
     public static Document ApplyTo(this Write write, Document? current)
     {
         var (update, mask) = (write.Update, write.UpdateMask);
@@ -45,8 +46,8 @@ internal static class WriteExtensions
         return value;
     }
 
-    /// <summary>Sets the field, in maps that are made where there are none; or removes it if the value is null. The maps on its
-    /// way are copied, for they may be another document's too.</summary>
+    /// <summary>Sets a field, or removes it if the value is <c>null</c>. Maps on the path are created where they are missing, and
+    /// copied where they exist, because other documents can share them.</summary>
     private static void Set(MapField<string, Value> fields, ReadOnlySpan<string> path, Value? value)
     {
         var name = path[0];
