@@ -135,6 +135,70 @@ public sealed class RetryTests : IDisposable
         Wire.Calls.Should().Equal(Wire.Read, Wire.Commit, Wire.Read, Wire.Commit);
     }
 
+    [Fact]
+    public async Task Commit_that_timed_out_runs_the_transaction_again()
+    {
+        Wire.Fail(Wire.Commit, StatusCode.DeadlineExceeded);
+
+        (await CountAsync()).Should().Be((1, 2));
+
+        Wire.Calls.Should().Equal(Wire.Read, Wire.Commit, Wire.Read, Wire.Commit);
+    }
+
+    [Theory]
+    [InlineData(StatusCode.Unavailable)]
+    [InlineData(StatusCode.DeadlineExceeded)]
+    public async Task Commit_that_may_arrive_late_is_not_followed_by_another_unless_a_precondition_rejects_it(StatusCode status)
+    {
+        Wire.Fail(Wire.Commit, status, status, status);
+        Task RunAsync(Action<Transaction> write) => database.Db.RunTransactionAsync(async transaction =>
+        {
+            await transaction.GetSnapshotAsync(database.Db.Document("sessions/other"));
+            write(transaction);
+        });
+
+        (await FailAsync(() => RunAsync(transaction => transaction.Set(document, Views(1))))).StatusCode.Should().Be(status);
+        (await FailAsync(() => RunAsync(transaction => transaction.Delete(document)))).StatusCode.Should().Be(status);
+        Wire.Calls.Should().Equal(Wire.Read, Wire.Commit, Wire.Read, Wire.Commit);
+
+        await RunAsync(transaction => transaction.Create(document, Views(1)));
+        Wire.Calls.Skip(4).Should().Equal(Wire.Read, Wire.Commit, Wire.Read, Wire.Commit);
+    }
+
+    [Fact]
+    public async Task Conflicts_that_outlast_the_limit_end_in_ABORTED()
+    {
+        var writes = 0;
+
+        var run = () => database.Db.RunTransactionAsync(async transaction =>
+        {
+            await transaction.GetSnapshotAsync(document);
+            await document.SetAsync(Views(++writes));
+            transaction.Set(document, Views(0));
+        });
+
+        (await FailAsync(run)).StatusCode.Should().Be(StatusCode.Aborted);
+        time.Pauses.Aggregate((sum, pause) => sum + pause).TotalSeconds.Should().BeInRange(60, 61);
+    }
+
+    [Fact]
+    public async Task Status_that_no_competitor_has_caused_goes_to_the_caller()
+    {
+        var existing = database.Db.Document("sessions/existing");
+        await existing.SetAsync(Views(1));
+        var attempts = 0;
+
+        var run = () => database.Db.RunTransactionAsync(async transaction =>
+        {
+            attempts++;
+            await transaction.GetSnapshotAsync(document);
+            transaction.Create(existing, Views(2));
+        });
+
+        (await FailAsync(run)).StatusCode.Should().Be(StatusCode.AlreadyExists);
+        attempts.Should().Be(3);
+    }
+
     [Theory]
     [InlineData(StatusCode.Aborted)]
     [InlineData(StatusCode.Unavailable)]
