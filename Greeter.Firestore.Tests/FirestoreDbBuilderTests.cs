@@ -164,7 +164,7 @@ public class FirestoreDbBuilderTests
         protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
         {
             Request = request;
-            return Task.FromResult(Wire.Success(new BatchGetDocumentsResponse { Missing = "sessions/one" }));
+            return Task.FromResult(Wire.Success(new BatchGetDocumentsResponse { Missing = "sessions/one", ReadTime = new() }));
         }
     }
 }

@@ -182,10 +182,10 @@ public class ValueTests
 
         timestamp.ToDateTimeOffset().Should().Be(time).And.BeExactly(time.ToUniversalTime());
         timestamp.ToDateTime().Should().Be(time.UtcDateTime).And.BeIn(DateTimeKind.Utc);
-        timestamp.ToString().Should().Be("2026-01-31T11:00:00.250000700Z");
+        timestamp.ToString().Should().Be("Timestamp: 2026-01-31T11:00:00.250000700Z");
         var before = Timestamp.FromDateTimeOffset(DateTimeOffset.UnixEpoch.AddTicks(-1));
         (before < timestamp && before <= timestamp && timestamp > before && timestamp >= before).Should().BeTrue();
-        before.ToString().Should().Be("1969-12-31T23:59:59.999999900Z");
+        before.ToString().Should().Be("Timestamp: 1969-12-31T23:59:59.999999900Z");
         default(Timestamp).ToDateTimeOffset().Should().Be(DateTimeOffset.UnixEpoch);
     }
 
@@ -383,7 +383,7 @@ public class ValueTests
         string text => $"string {text}",
         Timestamp timestamp => $"timestamp {timestamp}",
         byte[] bytes => $"bytes {Convert.ToHexString(bytes)}",
-        Blob blob => $"bytes {Convert.ToHexString(blob.ToByteArray())}",
+        Blob blob => $"bytes {Convert.ToHexString(blob.ByteString.Span)}",
         GeoPoint point => $"geo point {Describe(point.Latitude)} {Describe(point.Longitude)}",
         DocumentReference reference => $"reference {reference.Path}",
         Dictionary<string, object?> map =>
@@ -408,6 +408,7 @@ public class ValueTests
         var document = database.Db.Document("values/one");
         database.Wire.Answer = (_, _, _) => Task.FromResult<HttpResponseMessage?>(Wire.Success(new BatchGetDocumentsResponse
         {
+            ReadTime = new() { Seconds = 2 },
             Found = new Document { Name = document.Path, UpdateTime = new() { Seconds = 1 }, Fields = { ["field"] = value } },
         }));
         return await document.GetSnapshotAsync();

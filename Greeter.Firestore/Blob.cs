@@ -2,27 +2,49 @@ using Google.Protobuf;
 
 namespace Greeter.Firestore;
 
-/// <summary>Immutable bytes, Firestore's bytes value.</summary>
+/// <summary>An immutable sequence of bytes.</summary>
+/// <remarks>The default value is an empty sequence.</remarks>
 public readonly record struct Blob
 {
+    private const int MaxBytesInText = 32;
+
     private readonly ByteString? bytes;
 
-    internal Blob(ByteString bytes) => this.bytes = bytes;
+    private Blob(ByteString bytes) => this.bytes = bytes;
 
-    /// <summary>How many bytes there are.</summary>
+    /// <summary>Gets the bytes.</summary>
+    public ByteString ByteString => bytes ?? ByteString.Empty;
+
+    /// <summary>Gets the number of bytes.</summary>
     public int Length => ByteString.Length;
 
-    internal ByteString ByteString => bytes ?? ByteString.Empty;
+    /// <summary>Creates a blob from a <see cref="Google.Protobuf.ByteString"/>, without copying it.</summary>
+    /// <param name="byteString">The bytes.</param>
+    /// <returns>The blob.</returns>
+    public static Blob FromByteString(ByteString byteString)
+    {
+        ArgumentNullException.ThrowIfNull(byteString);
+        return new(byteString);
+    }
 
-    /// <summary>A copy of the given bytes.</summary>
+    /// <summary>Creates a blob from a copy of an array.</summary>
+    /// <param name="bytes">The bytes.</param>
+    /// <returns>The blob.</returns>
     public static Blob CopyFrom(byte[] bytes) => new(ByteString.CopyFrom(bytes));
 
-    /// <summary>A copy of the bytes.</summary>
-    public byte[] ToByteArray() => ByteString.ToByteArray();
-
-    /// <inheritdoc/>
+    /// <summary>Returns whether two blobs have the same bytes.</summary>
+    /// <param name="other">The other blob.</param>
+    /// <returns><c>true</c> if they have.</returns>
     public bool Equals(Blob other) => ByteString.Equals(other.ByteString);
 
     /// <inheritdoc/>
     public override int GetHashCode() => ByteString.GetHashCode();
+
+    /// <summary>Returns the length and up to 32 bytes in hexadecimal digits.</summary>
+    /// <returns>For instance <c>Blob: Length=2; Hex=CA FE</c>.</returns>
+    public override string ToString()
+    {
+        var hex = BitConverter.ToString(ByteString.Span[..Math.Min(Length, MaxBytesInText)].ToArray()).Replace('-', ' ');
+        return $"Blob: Length={Length}; {(Length > MaxBytesInText ? $"Hex (first {MaxBytesInText} bytes only)" : "Hex")}={hex}";
+    }
 }

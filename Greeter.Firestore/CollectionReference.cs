@@ -1,26 +1,45 @@
 namespace Greeter.Firestore;
 
-/// <summary>A collection of documents. Having a reference calls nothing and creates nothing.</summary>
-public sealed class CollectionReference
+/// <summary>The name of a collection of documents. Creating a reference makes no call.</summary>
+public sealed class CollectionReference : IEquatable<CollectionReference>
 {
     internal CollectionReference(FirestoreDb database, string path) => (Database, Path) = (database, path);
 
-    /// <summary>The database that contains the collection.</summary>
+    /// <summary>Gets the database that contains the collection.</summary>
     public FirestoreDb Database { get; }
 
-    /// <summary>The complete path: <c>projects/…/databases/…/documents/{collection}</c>.</summary>
+    /// <summary>Gets the complete path: <c>projects/…/databases/…/documents/{collection}</c>.</summary>
     public string Path { get; }
 
-    /// <summary>The last part of the path.</summary>
-    public string Id => Path[(Path.LastIndexOf('/') + 1)..];
+    /// <summary>Gets the last element of the path.</summary>
+    public string Id => ResourcePath.GetId(Path);
 
-    /// <summary>A document of this collection, or, with two parts more each, of a collection below one.</summary>
-    /// <param name="path">Ids separated by slashes, an odd number of them. An id is 1 to 1,500 bytes of UTF-8, not <c>.</c>,
-    /// <c>..</c> or <c>__…__</c>: https://cloud.google.com/firestore/quotas#collections_documents_and_fields; the server
-    /// checks that.</param>
-    /// <exception cref="ArgumentException">A part is empty, or their number is even.</exception>
+    /// <summary>Gets the document that contains the collection; <c>null</c> for a collection at the root.</summary>
+    public DocumentReference? Parent =>
+        ResourcePath.GetParent(Path) is var parent && parent == Database.DocumentsPath ? null : new(Database, parent);
+
+    /// <summary>Creates a reference to a document in this collection or below it.</summary>
+    /// <remarks>Firestore checks the IDs when the reference is used: an ID has 1 to 1,500 bytes in UTF-8 and isn't <c>.</c>,
+    /// <c>..</c> or <c>__…__</c>. Source: https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields
+    /// </remarks>
+    /// <param name="path">The IDs below this collection, separated by slashes; an odd number of them.</param>
+    /// <returns>The reference.</returns>
+    /// <exception cref="ArgumentException">An ID is empty or has an unpaired surrogate, or the number of IDs is
+    /// even.</exception>
     public DocumentReference Document(string path) => new(Database, ResourcePath.Append(Path, path, odd: true));
 
+    /// <summary>Returns whether two references have the same path.</summary>
+    /// <param name="other">The other reference.</param>
+    /// <returns><c>true</c> if the paths are the same.</returns>
+    public bool Equals(CollectionReference? other) => other?.Path == Path;
+
     /// <inheritdoc/>
+    public override bool Equals(object? obj) => Equals(obj as CollectionReference);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => Path.GetHashCode(StringComparison.Ordinal);
+
+    /// <summary>Returns the path.</summary>
+    /// <returns>The value of <see cref="Path"/>.</returns>
     public override string ToString() => Path;
 }

@@ -1,50 +1,75 @@
-using Greeter.Firestore.V1;
-
 namespace Greeter.Firestore;
 
-/// <summary>A document, whether it exists or not. Having a reference calls nothing and creates nothing.</summary>
+/// <summary>The name of a document, whether it exists or not. Creating a reference makes no call.</summary>
 public sealed class DocumentReference : IEquatable<DocumentReference>
 {
     internal DocumentReference(FirestoreDb database, string path) => (Database, Path) = (database, path);
 
-    /// <summary>The database that contains the document.</summary>
+    /// <summary>Gets the database that contains the document.</summary>
     public FirestoreDb Database { get; }
 
-    /// <summary>The complete path: <c>projects/…/databases/…/documents/{collection}/{id}</c>.</summary>
+    /// <summary>Gets the complete path: <c>projects/…/databases/…/documents/{collection}/{id}</c>.</summary>
     public string Path { get; }
 
-    /// <summary>The last part of the path.</summary>
-    public string Id => Path[(Path.LastIndexOf('/') + 1)..];
+    /// <summary>Gets the last element of the path.</summary>
+    public string Id => ResourcePath.GetId(Path);
 
-    /// <summary>The collection that the document is in.</summary>
-    public CollectionReference Parent => new(Database, Path[..Path.LastIndexOf('/')]);
+    /// <summary>Gets the collection that contains the document.</summary>
+    public CollectionReference Parent => new(Database, ResourcePath.GetParent(Path));
 
-    /// <summary>A collection below this document.</summary>
-    /// <param name="path">Ids separated by slashes, an odd number of them.</param>
-    /// <exception cref="ArgumentException">A part is empty, or their number is even.</exception>
+    /// <summary>Creates a reference to a collection below this document.</summary>
+    /// <param name="path">The IDs below this document, separated by slashes; an odd number of them.</param>
+    /// <returns>The reference.</returns>
+    /// <exception cref="ArgumentException">An ID is empty or has an unpaired surrogate, or the number of IDs is
+    /// even.</exception>
     public CollectionReference Collection(string path) => new(Database, ResourcePath.Append(Path, path, odd: true));
 
-    /// <summary>Reads the document; the snapshot may be of a missing one. Tried again on UNAVAILABLE, INTERNAL and
-    /// DEADLINE_EXCEEDED, for 60 seconds at most.</summary>
-    /// <exception cref="RpcException">Firestore refused, or could not be reached.</exception>
+    /// <summary>Reads the document.</summary>
+    /// <remarks>The client retries the read after <see cref="StatusCode.Unavailable"/>, <see cref="StatusCode.Internal"/> and
+    /// <see cref="StatusCode.DeadlineExceeded"/>, for up to 60 seconds.</remarks>
+    /// <param name="cancellationToken">Cancels the read.</param>
+    /// <returns>A snapshot of the document, also if it doesn't exist.</returns>
+    /// <exception cref="RpcException">Firestore refused the read or didn't answer.</exception>
     public Task<DocumentSnapshot> GetSnapshotAsync(CancellationToken cancellationToken = default) =>
         Database.GetSnapshotAsync(this, cancellationToken);
 
-    /// <summary>Writes the document, in one call that is never sent twice.</summary>
-    /// <param name="documentData">An <see cref="IDictionary{TKey, TValue}"/> from field names to values.</param>
-    /// <param name="options">What happens to fields that are not in the data; overwritten unless set.</param>
-    /// <param name="cancellationToken">Cancels the call, not a write that has arrived.</param>
-    /// <exception cref="ArgumentException">A value is of a type that Firestore does not have.</exception>
-    /// <exception cref="RpcException">Firestore refused, or could not be reached.</exception>
-    public Task SetAsync(object documentData, SetOptions? options = null, CancellationToken cancellationToken = default) =>
-        Database.CommitAsync([Transaction.CreateSet(this, documentData, options)], cancellationToken);
+    /// <summary>Creates the document.</summary>
+    /// <remarks>The client sends the write once and never retries it.</remarks>
+    /// <param name="documentData">An <see cref="IDictionary{TKey, TValue}"/> with the fields' names as keys.</param>
+    /// <param name="cancellationToken">Cancels the call; a write that Firestore has received takes place nevertheless.</param>
+    /// <returns>The time of the write.</returns>
+    /// <exception cref="ArgumentException">Firestore can't store the data.</exception>
+    /// <exception cref="RpcException">The document exists (<see cref="StatusCode.AlreadyExists"/>), or Firestore refused the
+    /// write or didn't answer.</exception>
+    public Task<WriteResult> CreateAsync(object documentData, CancellationToken cancellationToken = default) =>
+        Database.WriteAsync(WriteFactory.Create(this, documentData), cancellationToken);
 
-    /// <summary>Deletes the document, which need not exist, in one call that is never sent twice.</summary>
-    /// <exception cref="RpcException">Firestore refused, or could not be reached.</exception>
-    public Task DeleteAsync(CancellationToken cancellationToken = default) =>
-        Database.CommitAsync([new Write { Delete = Path }], cancellationToken);
+    /// <summary>Writes the document, whether it exists or not.</summary>
+    /// <remarks>The client sends the write once and never retries it.</remarks>
+    /// <param name="documentData">An <see cref="IDictionary{TKey, TValue}"/> with the fields' names as keys.</param>
+    /// <param name="options">What happens to fields that aren't in the data; <c>null</c> for
+    /// <see cref="SetOptions.Overwrite"/>.</param>
+    /// <param name="cancellationToken">Cancels the call; a write that Firestore has received takes place nevertheless.</param>
+    /// <returns>The time of the write.</returns>
+    /// <exception cref="ArgumentException">Firestore can't store the data.</exception>
+    /// <exception cref="RpcException">Firestore refused the write or didn't answer.</exception>
+    public Task<WriteResult> SetAsync(
+        object documentData, SetOptions? options = null, CancellationToken cancellationToken = default) =>
+        Database.WriteAsync(WriteFactory.Set(this, documentData, options), cancellationToken);
 
-    /// <inheritdoc/>
+    /// <summary>Deletes the document. Without a precondition, deleting a missing document succeeds.</summary>
+    /// <remarks>The client sends the write once and never retries it.</remarks>
+    /// <param name="precondition">What must be true of the document; <c>null</c> for <see cref="Precondition.None"/>.</param>
+    /// <param name="cancellationToken">Cancels the call; a write that Firestore has received takes place nevertheless.</param>
+    /// <returns>The time of the commit.</returns>
+    /// <exception cref="RpcException">The document doesn't meet the precondition, or Firestore refused the write or didn't
+    /// answer.</exception>
+    public Task<WriteResult> DeleteAsync(Precondition? precondition = null, CancellationToken cancellationToken = default) =>
+        Database.WriteAsync(WriteFactory.Delete(this, precondition), cancellationToken);
+
+    /// <summary>Returns whether two references have the same path.</summary>
+    /// <param name="other">The other reference.</param>
+    /// <returns><c>true</c> if the paths are the same.</returns>
     public bool Equals(DocumentReference? other) => other?.Path == Path;
 
     /// <inheritdoc/>
@@ -53,6 +78,7 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
     /// <inheritdoc/>
     public override int GetHashCode() => Path.GetHashCode(StringComparison.Ordinal);
 
-    /// <inheritdoc/>
+    /// <summary>Returns the path.</summary>
+    /// <returns>The value of <see cref="Path"/>.</returns>
     public override string ToString() => Path;
 }

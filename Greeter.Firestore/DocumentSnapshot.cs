@@ -2,34 +2,59 @@ using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore;
 
-/// <summary>A document as it was at one moment.</summary>
-public sealed class DocumentSnapshot
+/// <summary>A document as it was at one moment, whether it existed or not.</summary>
+public sealed class DocumentSnapshot : IEquatable<DocumentSnapshot>
 {
-    internal DocumentSnapshot(DocumentReference reference, Document? document) => (Reference, Document) = (reference, document);
+    internal DocumentSnapshot(DocumentReference reference, Document? document, Timestamp readTime) =>
+        (Reference, Document, ReadTime) = (reference, document, readTime);
 
-    /// <summary>The document.</summary>
+    /// <summary>Gets the reference to the document.</summary>
     public DocumentReference Reference { get; }
 
-    /// <summary>The document's id.</summary>
+    /// <summary>Gets the database that contains the document.</summary>
+    public FirestoreDb Database => Reference.Database;
+
+    /// <summary>Gets the document's ID.</summary>
     public string Id => Reference.Id;
 
-    /// <summary>Whether there was such a document.</summary>
+    /// <summary>Gets whether the document existed.</summary>
     public bool Exists => Document is not null;
 
-    /// <summary>When it last changed, in microseconds; null if it did not exist.</summary>
-    public Timestamp? UpdateTime => Document is null ? null : Timestamp.FromProto(Document.UpdateTime);
+    /// <summary>Gets the time at which the document was created, in microseconds; <c>null</c> if it didn't exist.</summary>
+    public Timestamp? CreateTime => Timestamp.FromProtoOrNull(Document?.CreateTime);
 
-    /// <summary>
-    /// The fields, each as <c>long</c>, <c>double</c>, <c>string</c>, <c>bool</c>, <c>null</c>, <see cref="Timestamp"/>,
+    /// <summary>Gets the time at which the document last changed, in microseconds; <c>null</c> if it didn't exist.</summary>
+    public Timestamp? UpdateTime => Timestamp.FromProtoOrNull(Document?.UpdateTime);
+
+    /// <summary>Gets the time at which the document was in this state, in microseconds.</summary>
+    /// <remarks>Where a transaction starts from the client's cache, this is the time of the commit that the cached state comes
+    /// from.</remarks>
+    public Timestamp ReadTime { get; }
+
+    /// <summary>Gets the document as Firestore sent it; <c>null</c> if it didn't exist.</summary>
+    internal Document? Document { get; }
+
+    /// <summary>Converts the fields to .NET values.</summary>
+    /// <remarks>A value is a <c>long</c>, <c>double</c>, <c>string</c>, <c>bool</c>, <c>null</c>, <see cref="Timestamp"/>,
     /// <see cref="Blob"/>, <see cref="GeoPoint"/>, <see cref="DocumentReference"/>, <c>List&lt;object&gt;</c> or
-    /// <c>Dictionary&lt;string, object&gt;</c>; null for a missing document.
-    /// </summary>
-    /// <exception cref="NotSupportedException">A field is of a kind that this client does not know.</exception>
+    /// <c>Dictionary&lt;string, object&gt;</c>. Unlike with Google's client, a stored reference can belong to another
+    /// database.</remarks>
+    /// <returns>A copy of the fields; <c>null</c> if the document didn't exist.</returns>
+    /// <exception cref="NotSupportedException">The client doesn't know the type of a field.</exception>
     public Dictionary<string, object?>? ToDictionary() =>
         Document is null ? null : ValueConverter.ToDictionary(Document.Fields, Reference.Database);
 
-    /// <summary>The document as it came; null for a missing one.</summary>
-    internal Document? Document { get; }
+    /// <summary>Returns whether two snapshots are of the same document with the same fields. Their times don't count.</summary>
+    /// <param name="other">The other snapshot.</param>
+    /// <returns><c>true</c> if they are.</returns>
+    public bool Equals(DocumentSnapshot? other) =>
+        Reference.Equals(other?.Reference) && Equals(Document?.Fields, other.Document?.Fields);
+
+    /// <inheritdoc/>
+    public override bool Equals(object? obj) => Equals(obj as DocumentSnapshot);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Reference, Document?.Fields);
 
     /// <summary>What a write must carry for it to fail if the document is not as it was in this snapshot.</summary>
     internal V1.Precondition ToGuard() => Document is null

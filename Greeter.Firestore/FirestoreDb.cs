@@ -28,7 +28,7 @@ public sealed class FirestoreDb : IDisposable
 
     private string ResourceName { get; }
 
-    private string DocumentsPath { get; }
+    internal string DocumentsPath { get; }
 
     /// <summary>A collection.</summary>
     /// <param name="path">Ids separated by slashes, an odd number of them: <c>sessions</c>, <c>sessions/{id}/pages</c>.</param>
@@ -118,7 +118,15 @@ public sealed class FirestoreDb : IDisposable
     {
         var request = new BatchGetDocumentsRequest { Database = ResourceName, Documents = { reference.Path } };
         var response = await client.BatchGetDocumentsAsync(request, cancellationToken);
-        return new DocumentSnapshot(reference, response.Found);
+        return new DocumentSnapshot(reference, response.Found, Timestamp.FromProto(response.ReadTime));
+    }
+
+    /// <summary>Sends one write outside a transaction.</summary>
+    internal async Task<WriteResult> WriteAsync(Write write, CancellationToken cancellationToken)
+    {
+        var response = await CommitAsync([write], cancellationToken);
+        // A delete has no update time.
+        return new WriteResult(Timestamp.FromProto(response.WriteResults[0].UpdateTime ?? response.CommitTime));
     }
 
     internal Task<CommitResponse> CommitAsync(List<Write> writes, CancellationToken cancellationToken) =>

@@ -17,7 +17,7 @@ public sealed class Precondition
     public bool? Exists => Proto?.ConditionTypeCase == V1.Precondition.ConditionTypeOneofCase.Exists ? Proto.Exists : null;
 
     /// <summary>Gets the time at which the document must have changed last; <c>null</c> if any time will do.</summary>
-    public Timestamp? LastUpdateTime => Proto?.UpdateTime is { } time ? Timestamp.FromProto(time) : null;
+    public Timestamp? LastUpdateTime => Timestamp.FromProtoOrNull(Proto?.UpdateTime);
 
     /// <summary>Gets the precondition as the API has it; <c>null</c> for <see cref="None"/>. Requests share it, so it must not be
     /// changed.</summary>

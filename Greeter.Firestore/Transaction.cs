@@ -1,4 +1,3 @@
-using Google.Protobuf.Collections;
 using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore;
@@ -87,9 +86,7 @@ public sealed class Transaction
     /// <exception cref="ArgumentException">A value is of a type that Firestore does not have.</exception>
     public void Create(DocumentReference documentReference, object documentData)
     {
-        var write = CreateSet(documentReference, documentData, SetOptions.Overwrite);
-        write.CurrentDocument = new V1.Precondition { Exists = false };
-        writes.Add(write);
+        writes.Add(WriteFactory.Create(documentReference, documentData));
     }
 
     /// <summary>Writes a document when the transaction commits.</summary>
@@ -98,7 +95,7 @@ public sealed class Transaction
     /// <param name="options">What happens to fields that are not in the data; overwritten unless set.</param>
     /// <exception cref="ArgumentException">A value is of a type that Firestore does not have.</exception>
     public void Set(DocumentReference documentReference, object documentData, SetOptions? options = null) =>
-        writes.Add(CreateSet(documentReference, documentData, options));
+        writes.Add(WriteFactory.Set(documentReference, documentData, options));
 
     /// <summary>Deletes a document, which need not exist, when the transaction commits.</summary>
     public void Delete(DocumentReference documentReference)
@@ -179,19 +176,6 @@ public sealed class Transaction
         }
     }
 
-    internal static Write CreateSet(DocumentReference documentReference, object documentData, SetOptions? options)
-    {
-        ArgumentNullException.ThrowIfNull(documentReference);
-        var write = new Write { Update = new Document { Name = documentReference.Path } };
-        ValueConverter.AddTo(write.Update.Fields, documentData);
-        if (options == SetOptions.MergeAll)
-        {
-            write.UpdateMask = new DocumentMask();
-            AddLeaves(write.UpdateMask.FieldPaths, null, write.Update.Fields);
-        }
-        return write;
-    }
-
     private void Learn(bool wasRight)
     {
         if (HasGuessed)
@@ -221,7 +205,7 @@ public sealed class Transaction
             return null;
         }
         HasGuessed = true;
-        return new DocumentSnapshot(reference, document);
+        return new DocumentSnapshot(reference, document, Timestamp.FromProto(document.UpdateTime));
     }
 
     private DocumentSnapshot? FindRead(DocumentReference reference)
@@ -229,23 +213,6 @@ public sealed class Transaction
         lock (reads)
         {
             return reads.Find(read => read.Reference.Equals(reference));
-        }
-    }
-
-    // An empty map is a leaf: merging it makes the field an empty map.
-    private static void AddLeaves(RepeatedField<string> paths, string? parent, MapField<string, Value> fields)
-    {
-        foreach (var (name, value) in fields)
-        {
-            var path = FieldPath.Append(parent, name);
-            if (value.MapValue?.Fields.Count > 0)
-            {
-                AddLeaves(paths, path, value.MapValue.Fields);
-            }
-            else
-            {
-                paths.Add(path);
-            }
         }
     }
 }

@@ -1,10 +1,15 @@
 namespace Greeter.Firestore.Serialization;
 
-/// <summary>Slash-separated names, as Firestore's API has them.</summary>
+/// <summary>The names of collections and documents: IDs separated by slashes.</summary>
+/// <remarks>Source: https://firebase.google.com/docs/firestore/data-model#references</remarks>
 internal static class ResourcePath
 {
-    /// <summary>The path below <paramref name="parent"/>.</summary>
-    /// <exception cref="ArgumentException">An element is empty, or their number is not odd or even as wanted.</exception>
+    /// <summary>Returns a path below another.</summary>
+    /// <param name="parent">The path above.</param>
+    /// <param name="path">The IDs to append.</param>
+    /// <param name="odd">Whether the number of IDs must be odd, rather than even.</param>
+    /// <exception cref="ArgumentException">An ID is empty or has an unpaired surrogate, or the number of IDs is
+    /// wrong.</exception>
     public static string Append(string parent, string path, bool odd)
     {
         ArgumentNullException.ThrowIfNull(path);
@@ -17,4 +22,10 @@ internal static class ResourcePath
             ? $"{parent}/{path}"
             : throw new ArgumentException($"'{path}' must have an {(odd ? "odd" : "even")} number of elements.", nameof(path));
     }
+
+    /// <summary>Returns the last ID of a path.</summary>
+    public static string GetId(string path) => path[(path.LastIndexOf('/') + 1)..];
+
+    /// <summary>Returns a path without its last ID.</summary>
+    public static string GetParent(string path) => path[..path.LastIndexOf('/')];
 }

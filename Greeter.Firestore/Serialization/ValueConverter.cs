@@ -70,7 +70,7 @@ internal static class ValueConverter
         Value.ValueTypeOneofCase.DoubleValue => value.DoubleValue,
         Value.ValueTypeOneofCase.StringValue => value.StringValue,
         Value.ValueTypeOneofCase.TimestampValue => Timestamp.FromProto(value.TimestampValue),
-        Value.ValueTypeOneofCase.BytesValue => new Blob(value.BytesValue),
+        Value.ValueTypeOneofCase.BytesValue => Blob.FromByteString(value.BytesValue),
         Value.ValueTypeOneofCase.GeoPointValue => new GeoPoint(value.GeoPointValue.Latitude, value.GeoPointValue.Longitude),
         Value.ValueTypeOneofCase.ReferenceValue => database.DocumentFromResourceName(value.ReferenceValue),
         Value.ValueTypeOneofCase.ArrayValue => value.ArrayValue.Values.Select(element => FromValue(element, database)).ToList(),

@@ -52,7 +52,8 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
 
     // An empty answer must not pass for a missing document, nor a document without a time for one that can be guarded.
     private static BatchGetDocumentsResponse Check(BatchGetDocumentsResponse response) =>
-        response.ResultCase == BatchGetDocumentsResponse.ResultOneofCase.Missing || response.Found?.UpdateTime is not null
+        response.ReadTime is not null
+        && (response.ResultCase == BatchGetDocumentsResponse.ResultOneofCase.Missing || response.Found?.UpdateTime is not null)
             ? response
             : throw new RpcException(StatusCode.Internal, "The answer holds neither a document nor that it is missing.");
 }

@@ -1,0 +1,56 @@
+using Google.Protobuf.Collections;
+using Greeter.Firestore.V1;
+
+namespace Greeter.Firestore.Serialization;
+
+/// <summary>Creates the writes of a commit.</summary>
+internal static class WriteFactory
+{
+    /// <summary>Creates a write that fails if the document exists.</summary>
+    /// <exception cref="ArgumentException">The data cannot be stored.</exception>
+    public static Write Create(DocumentReference reference, object data)
+    {
+        var write = Set(reference, data, SetOptions.Overwrite);
+        write.CurrentDocument = new V1.Precondition { Exists = false };
+        return write;
+    }
+
+    /// <summary>Creates a write that overwrites the document, or merges the data into it.</summary>
+    /// <exception cref="ArgumentException">The data cannot be stored.</exception>
+    public static Write Set(DocumentReference reference, object data, SetOptions? options)
+    {
+        ArgumentNullException.ThrowIfNull(reference);
+        var write = new Write { Update = new Document { Name = reference.Path } };
+        ValueConverter.AddTo(write.Update.Fields, data);
+        if (options == SetOptions.MergeAll)
+        {
+            write.UpdateMask = new DocumentMask();
+            AddLeaves(write.UpdateMask.FieldPaths, null, write.Update.Fields);
+        }
+        return write;
+    }
+
+    /// <summary>Creates a write that deletes the document.</summary>
+    public static Write Delete(DocumentReference reference, Precondition? precondition)
+    {
+        ArgumentNullException.ThrowIfNull(reference);
+        return new Write { Delete = reference.Path, CurrentDocument = precondition?.Proto };
+    }
+
+    // An empty map is a leaf: merging it makes the field an empty map.
+    private static void AddLeaves(RepeatedField<string> paths, string? parent, MapField<string, Value> fields)
+    {
+        foreach (var (name, value) in fields)
+        {
+            var path = FieldPath.Append(parent, name);
+            if (value.MapValue?.Fields.Count > 0)
+            {
+                AddLeaves(paths, path, value.MapValue.Fields);
+            }
+            else
+            {
+                paths.Add(path);
+            }
+        }
+    }
+}
