@@ -103,13 +103,6 @@ internal sealed class DocumentStore : IDisposable
     private static bool IsDiskFailure(Exception e) =>
         e is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException;
 
-    private static Document Update(Document? current, Write write, Timestamp commitTime)
-    {
-        var document = write.ApplyTo(current);
-        (document.CreateTime, document.UpdateTime) = (current?.CreateTime ?? commitTime, commitTime);
-        return document;
-    }
-
     private Document? Find(string name) => documents.GetValueOrDefault(name)?.ToDocument();
 
     /// <summary>Now, but always after the last one: guards tell versions apart by it.</summary>
@@ -131,7 +124,7 @@ internal sealed class DocumentStore : IDisposable
                 changes.Add(name, change = new Change(Find(name)));
                 DocumentRules.CheckPrecondition(write.CurrentDocument, name, change.Before);
             }
-            change.After = write.Update is null ? null : Update(change.After, write, commitTime);
+            change.After = write.ApplyTo(change.After, commitTime);
         }
         return changes;
     }

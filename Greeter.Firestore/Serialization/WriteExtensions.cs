@@ -3,30 +3,29 @@ using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Serialization;
 
+using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
+
 /// <summary>What a write does to a document, wherever it is done.</summary>
 internal static class WriteExtensions
 {
     /// <summary>The document that the write is about.</summary>
     public static string Name(this Write write) => write.Update?.Name ?? write.Delete;
 
-    /// <summary>The document after an update, without its times: the fields given, or with a mask those it names, each absent if
-    /// it is not among the given.</summary>
-    /// <param name="write">An update.</param>
-    /// <param name="current">The document before it, which stays as it is; null if there was none.</param>
-    public static Document ApplyTo(this Write write, Document? current)
+    /// <summary>Returns the document after the write; null after a delete.</summary>
+    /// <remarks>Without a mask, an update replaces all fields. With a mask, it replaces the fields that the mask names, and removes
+    /// those of them that it doesn't contain.</remarks>
+    /// <param name="write">The write.</param>
+    /// <param name="current">The document before the write, which stays as it is; null if it doesn't exist.</param>
+    /// <param name="updateTime">The document's update time after the write.</param>
+    public static Document? ApplyTo(this Write write, Document? current, Timestamp updateTime)
     {
-        var (update, mask) = (write.Update, write.UpdateMask);
-        var document = new Document { Name = update.Name };
-        if (mask is null)
+        if (write.Update is not { } update)
         {
-            document.Fields.Add(update.Fields);
-            return document;
+            return null;
         }
-        if (current is not null)
-        {
-            document.Fields.Add(current.Fields);
-        }
-        foreach (var path in mask.FieldPaths)
+        var document = new Document { Name = update.Name, CreateTime = current?.CreateTime ?? updateTime, UpdateTime = updateTime };
+        document.Fields.Add((write.UpdateMask is null ? update : current)?.Fields ?? []);
+        foreach (var path in write.UpdateMask?.FieldPaths ?? [])
         {
             var names = FieldPath.Parse(path);
             Set(document.Fields, names, Find(update.Fields, names));
