@@ -281,26 +281,38 @@ public sealed class RetryTests : IDisposable
         }
     }
 
-    [Theory]
-    [InlineData(StatusCode.FailedPrecondition, 1, 16)]
-    [InlineData(StatusCode.Aborted, 50, 250)]
-    public async Task Pauses_after_a_conflict_are_short(StatusCode status, int first, int longest)
+    [Fact]
+    public async Task Pauses_after_a_failed_precondition_double_up_to_16_ms()
     {
-        Wire.Fail(Wire.Commit, [.. Enumerable.Repeat(status, 8)]);
-        var writes = 0;
+        const int Conflicts = 12;
+        var attempts = 0;
 
         await database.Db.RunTransactionAsync(async transaction =>
         {
             await transaction.GetSnapshotAsync(document);
-            // Not through the failing wire: another process changes the document each time.
-            Wire.Answer = writes < 8 ? null : Wire.Answer;
-            transaction.Set(document, Views(1));
-            writes++;
+            if (++attempts <= Conflicts)
+            {
+                await document.SetAsync(Views(attempts));
+            }
+            transaction.Set(document, Views(0));
         });
 
+        // A timer counts whole milliseconds, so the first pauses may be none.
+        time.Pauses.Should().HaveCountGreaterThanOrEqualTo(Conflicts - 2).And.OnlyContain(pause => pause.TotalMilliseconds <= 16);
+        time.Pauses.TakeLast(5).Should().OnlyContain(pause => pause.TotalMilliseconds >= 8);
+    }
+
+    [Fact]
+    public async Task Pauses_after_ABORTED_double_from_50_to_250_ms()
+    {
+        Wire.Fail(Wire.Commit, [.. Enumerable.Repeat(StatusCode.Aborted, 8)]);
+
+        await CountAsync();
+
+        time.Pauses.Should().HaveCount(8);
         for (var i = 0; i < 8; i++)
         {
-            var upper = Math.Min(longest, first << i);
+            var upper = Math.Min(250, 50 << i);
             time.Pauses[i].TotalMilliseconds.Should().BeInRange(upper / 2.0, upper);
         }
     }
