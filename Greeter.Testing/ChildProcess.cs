@@ -111,7 +111,8 @@ public partial class ChildProcess : IAsyncDisposable
     /// <exception cref="InvalidOperationException">It did not start within a minute; the message is its output.</exception>
     public async Task<Uri> WaitUntilListeningAsync()
     {
-        await WaitForLineAsync("Application started", TimeSpan.FromMinutes(1));
+        // The last line that the host logs when it has started.
+        await WaitForLineAsync("Content root path", TimeSpan.FromMinutes(1));
         var line = await WaitForLineAsync("Now listening on", TimeSpan.Zero);
         return new Uri($"http://127.0.0.1:{ListeningPort().Match(line).Groups[1].Value}");
     }

@@ -22,7 +22,7 @@ internal sealed class Bench(Options options)
 {
     public const string Project = "greeter-bench";
 
-    private const int CountedViews = 2000;
+    private const int CountedViews = 1000;
     private static readonly string WorkFolder = Path.Combine(Repository.Root, "bench", "bin", "work");
     private static readonly string AppFolder = Path.Combine(Repository.Root, "bench", "bin", "app");
     private static readonly HttpClient Http = new() { Timeout = Timeout.InfiniteTimeSpan };
@@ -37,10 +37,17 @@ internal sealed class Bench(Options options)
     public async Task RunAsync()
     {
         CheckTools();
+        if (Console.IsOutputRedirected)
+        {
+            AnsiConsole.Profile.Capabilities.Ansi = false;
+            AnsiConsole.Profile.Capabilities.ColorSystem = ColorSystem.NoColors;
+            AnsiConsole.Profile.Width = 200;
+        }
         Emulator? ownEmulator = null;
         try
         {
             await AnsiConsole.Progress()
+                .HideCompleted(true)
                 .Columns(new SpinnerColumn(), new TaskDescriptionColumn(), new ProgressBarColumn(), new ElapsedTimeColumn())
                 .StartAsync(async progress =>
                 {
@@ -148,8 +155,8 @@ internal sealed class Bench(Options options)
         if (sides.Count > 0)
         {
             report.Sides.AddRange(sides);
-            await RunStageAsync(
-                progress, string.Join(", ", sides.Select(side => side.Title)), sides.Count * (options.Rounds + 1), stage => RunRoundsAsync(sides, stage));
+            var name = $"{sides[0].Title} to {sides[^1].Title}";
+            await RunStageAsync(progress, name, sides.Count * (options.Rounds + 1), stage => RunRoundsAsync(sides, stage));
         }
     }
 
@@ -280,15 +287,15 @@ internal sealed class Bench(Options options)
             _ => Scenario.Sessions,
         };
         var ids = await Load.CreateSessionsAsync(sessions, apps[0].Url);
-        Task VisitAsync() => Load.VisitAsync(
-            CountedViews,
+        Task VisitAsync(int views) => Load.VisitAsync(
+            views,
             scenario.Connections * scenario.Instances,
             n => apps[n % apps.Count].Url,
             _ => scenario.Visitors == Visitors.New ? null : ids[Random.Shared.Next(ids.Length)]);
-        // The views before that bring the caches of several instances to the state that they keep.
-        await VisitAsync();
+        // Before that, the caches of several instances reach the state that they keep.
+        await VisitAsync(apps.Count > 1 ? CountedViews : 1);
         var before = relay.Calls;
-        await VisitAsync();
+        await VisitAsync(CountedViews);
         var calls = relay.Calls - before;
         foreach (var app in apps)
         {
