@@ -1,4 +1,5 @@
 using Greeter.Firestore;
+using Greeter.Firestore.Transport;
 using Greeter.Firestore.V1;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -7,7 +8,7 @@ using Microsoft.Extensions.Hosting.Internal;
 
 namespace Greeter.Firestore.Tests;
 
-/// <summary>Which store the environment means, and how it is called.</summary>
+/// <summary>The builder chooses between Cloud Firestore and the emulator, and configures the calls.</summary>
 public class FirestoreDbBuilderTests
 {
     private const string Host = "127.0.0.1:8080";
@@ -19,7 +20,7 @@ public class FirestoreDbBuilderTests
     [InlineData(EmulatorDetection.EmulatorOnly, Host, Host)]
     [InlineData(EmulatorDetection.EmulatorOrProduction, null, null)]
     [InlineData(EmulatorDetection.EmulatorOrProduction, Host, Host)]
-    public void The_emulator_is_used_where_it_is_set_and_may_be(EmulatorDetection detection, string? host, string? expected) =>
+    public void Emulator_is_used_if_it_is_set_and_allowed(EmulatorDetection detection, string? host, string? expected) =>
         new FirestoreDbBuilder { EmulatorDetection = detection }.FindEmulator(host).Should().Be(expected);
 
     [Theory]
@@ -27,11 +28,11 @@ public class FirestoreDbBuilderTests
     [InlineData(EmulatorDetection.EmulatorOnly, "")]
     [InlineData(EmulatorDetection.EmulatorOnly, null)]
     [InlineData(EmulatorDetection.EmulatorOnly, " ")]
-    public void An_environment_that_does_not_fit_is_refused_in_a_sentence(EmulatorDetection detection, string? host)
+    public void Environment_that_contradicts_the_emulator_detection_is_refused(EmulatorDetection detection, string? host)
     {
         var builder = new FirestoreDbBuilder { EmulatorDetection = detection };
 
-        builder.Invoking(it => Build(it, host)).Should().Throw<InvalidOperationException>()
+        builder.Invoking(it => Connect(it, host)).Should().Throw<InvalidOperationException>()
             .WithMessage("*FIRESTORE_EMULATOR_HOST*");
     }
 
@@ -42,7 +43,7 @@ public class FirestoreDbBuilderTests
     [InlineData("[::1]:8080", "http://[::1]:8080/")]
     [InlineData("::1:8080", "http://[::1]:8080/")]
     [InlineData("0:0:0:0:0:0:0:1:8080", "http://[::1]:8080/")]
-    public async Task The_emulators_host_is_understood(string host, string address)
+    public async Task Emulator_host_is_parsed(string host, string address)
     {
         var call = await CallAsync(new FirestoreDbBuilder { EmulatorDetection = EmulatorDetection.EmulatorOnly }, host);
 
@@ -66,16 +67,16 @@ public class FirestoreDbBuilderTests
     [InlineData("http://localhost:8080")]
     [InlineData("two hosts:8080")]
     [InlineData("[::1]")]
-    public void A_host_that_is_none_is_refused_in_a_sentence(string host)
+    public void Malformed_emulator_host_is_refused_with_a_hint(string host)
     {
         var builder = new FirestoreDbBuilder { EmulatorDetection = EmulatorDetection.EmulatorOrProduction };
 
-        builder.Invoking(it => Build(it, host)).Should().Throw<InvalidOperationException>()
+        builder.Invoking(it => Connect(it, host)).Should().Throw<InvalidOperationException>()
             .WithMessage($"FIRESTORE_EMULATOR_HOST is '{host}'*host:port*");
     }
 
     [Fact]
-    public async Task The_emulator_is_told_who_may_do_everything()
+    public async Task Calls_to_the_emulator_are_authorized_as_owner()
     {
         var call = await CallAsync(new() { EmulatorDetection = EmulatorDetection.EmulatorOnly, ProjectId = "p" });
 
@@ -97,36 +98,36 @@ public class FirestoreDbBuilderTests
             DatabaseId = databaseId,
         };
 
-        var db = Build(builder, Host);
+        using var connection = Connect(builder, Host);
 
-        (db.ProjectId, db.DatabaseId).Should().Be((expectedProject, expectedDatabase));
-        builder.Location.Should().Be($"the Firestore emulator at {Host}, project {expectedProject}");
+        (connection.Database.ProjectId, connection.Database.DatabaseId).Should().Be((expectedProject, expectedDatabase));
+        connection.Location.Should().Be($"the Firestore emulator at {Host}, project {expectedProject}");
     }
 
     [EmulatorFact]
-    public async Task A_database_of_another_name_is_another_database()
+    public async Task Databases_with_different_IDs_are_separate()
     {
         var host = (await Emulator.SharedAsync()).Host;
-        FirestoreDb Open(string? id) => Build(
+        FirestoreConnection Open(string? id) => Connect(
             new() { EmulatorDetection = EmulatorDetection.EmulatorOnly, ProjectId = "test-databases", DatabaseId = id }, host);
-        using IDisposable first = Open(null), second = Open("second");
-        var reference = ((FirestoreDb)second).Document("sessions/one");
+        using FirestoreConnection first = Open(null), second = Open("second");
+        var reference = second.Database.Document("sessions/one");
         await reference.SetAsync(new Dictionary<string, object> { ["views"] = 1L });
 
         (await reference.GetSnapshotAsync()).Exists.Should().BeTrue();
-        (await ((FirestoreDb)first).Document("sessions/one").GetSnapshotAsync()).Exists.Should().BeFalse();
+        (await first.Database.Document("sessions/one").GetSnapshotAsync()).Exists.Should().BeFalse();
     }
 
     [EmulatorFact]
-    public async Task A_stored_reference_to_another_project_can_be_followed()
+    public async Task Stored_reference_to_another_project_can_be_followed()
     {
         var host = (await Emulator.SharedAsync()).Host;
-        FirestoreDb Open(string project) =>
-            Build(new() { EmulatorDetection = EmulatorDetection.EmulatorOnly, ProjectId = project }, host);
-        using IDisposable here = Open("test-here"), there = Open("test-there");
-        var target = ((FirestoreDb)there).Document("sessions/one");
+        FirestoreConnection Open(string project) =>
+            Connect(new() { EmulatorDetection = EmulatorDetection.EmulatorOnly, ProjectId = project }, host);
+        using FirestoreConnection here = Open("test-here"), there = Open("test-there");
+        var target = there.Database.Document("sessions/one");
         await target.SetAsync(new Dictionary<string, object> { ["views"] = 7L });
-        var source = ((FirestoreDb)here).Document("links/one");
+        var source = here.Database.Document("links/one");
         await source.SetAsync(new Dictionary<string, object> { ["link"] = target });
 
         var link = (DocumentReference)(await source.GetSnapshotAsync()).ToDictionary()!["link"]!;
@@ -135,7 +136,12 @@ public class FirestoreDbBuilderTests
         (await link.GetSnapshotAsync()).ToDictionary().Should().Contain("views", 7L);
     }
 
-    private static FirestoreDb Build(FirestoreDbBuilder builder, string? host)
+    [Fact]
+    public void Unknown_emulator_detection_is_refused() =>
+        FluentActions.Invoking(() => new FirestoreDbBuilder { EmulatorDetection = (EmulatorDetection)4 })
+            .Should().Throw<ArgumentException>();
+
+    private static FirestoreConnection Connect(FirestoreDbBuilder builder, string? host)
     {
         var configuration = new ConfigurationBuilder()
             .AddInMemoryCollection([new("FIRESTORE_EMULATOR_HOST", host)])
@@ -144,16 +150,16 @@ public class FirestoreDbBuilderTests
             .AddSingleton<IConfiguration>(configuration)
             .AddSingleton<IHostEnvironment>(new HostingEnvironment { EnvironmentName = "Production" })
             .BuildServiceProvider();
-        return builder.Build(services);
+        return builder.Connect(services);
     }
 
-    /// <summary>The request of a read.</summary>
+    /// <summary>Reads a document and returns the request that was sent.</summary>
     private static async Task<HttpRequestMessage> CallAsync(FirestoreDbBuilder builder, string host = Host)
     {
         using var handler = new KeepingHandler();
         builder.Wrap = _ => handler;
-        using IDisposable db = Build(builder, host);
-        await ((FirestoreDb)db).Document("sessions/one").GetSnapshotAsync();
+        using var connection = Connect(builder, host);
+        await connection.Database.Document("sessions/one").GetSnapshotAsync();
         return handler.Request!;
     }
 

@@ -84,6 +84,18 @@ public sealed class ReferenceTests : IDisposable
         Db.Invoking(it => it.Document(null!)).Should().Throw<ArgumentNullException>();
     }
 
+    [Fact]
+    public void Id_with_an_unpaired_surrogate_is_refused()
+    {
+        foreach (var id in new[] { "\ud83d", "a\ude00", "\ud83d/b/c", "a/b/\ud83d" })
+        {
+            Db.Invoking(it => it.Collection(id)).Should().Throw<ArgumentException>().WithMessage("*surrogate*");
+            Db.Invoking(it => it.Document($"c/{id}")).Should().Throw<ArgumentException>().WithMessage("*surrogate*");
+            Db.Collection("c").Invoking(it => it.Document(id)).Should().Throw<ArgumentException>().WithMessage("*surrogate*");
+            Db.Document("c/d").Invoking(it => it.Collection(id)).Should().Throw<ArgumentException>().WithMessage("*surrogate*");
+        }
+    }
+
     [Theory]
     [OnEmbedded("."), OnEmulator(".")]
     [OnEmbedded(".."), OnEmulator("..")]

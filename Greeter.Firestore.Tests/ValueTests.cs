@@ -1,7 +1,12 @@
+using System.Collections;
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using System.Collections.ObjectModel;
 using System.Globalization;
 using Google.Protobuf;
 using Greeter.Firestore;
 using Greeter.Firestore.V1;
+using static Greeter.Firestore.Tests.Infrastructure.Writes;
 using Value = Greeter.Firestore.V1.Value;
 
 namespace Greeter.Firestore.Tests;
@@ -203,7 +208,8 @@ public class ValueTests
     public static TheoryData<object> NoValues => new()
     {
         new object(), 1.5m, 'c', Guid.Empty, TimeSpan.Zero, DateOnly.MinValue, DayOfWeek.Monday, ulong.MaxValue,
-        new Uri("http://a"), new Dictionary<string, int> { ["a"] = 1 }, new Dictionary<int, object> { [1] = 1 },
+        new Uri("http://a"), new Dictionary<int, object> { [1] = 1 }, new Dictionary<int, object>(),
+        new Hashtable { ["a"] = 1 }, new Hashtable(), new List<KeyValuePair<string, object>> { new("a", 1) },
         new[] { Guid.Empty }, (1, 2), new { a = 1 },
     };
 
@@ -213,6 +219,91 @@ public class ValueTests
         Setting(value).Should().Throw<ArgumentException>();
         Setting(new object[] { 1L, value }).Should().Throw<ArgumentException>();
         Setting(new Dictionary<string, object> { ["a"] = value }).Should().Throw<ArgumentException>();
+    }
+
+    public static TheoryData<object, string[]> Dictionaries => new()
+    {
+        { new Dictionary<string, string> { ["a"] = "b" }, ["a"] },
+        { new SortedDictionary<string, int?> { ["a"] = 1, ["b"] = null }, ["a", "b"] },
+        { new ConcurrentDictionary<string, bool>([new("a", true)]), ["a"] },
+        { new ReadOnlyDictionary<string, Timestamp>(new Dictionary<string, Timestamp> { ["a"] = default }), ["a"] },
+        { ImmutableDictionary.Create<string, Dictionary<string, long>>().Add("a", new() { ["b"] = 1 }), ["a"] },
+        { new Dictionary<string, string>(), [] },
+    };
+
+    [Theory, MemberData(nameof(Dictionaries))]
+    public async Task Dictionary_with_string_keys_is_stored_as_a_map(object dictionary, string[] names)
+    {
+        using var database = TestDatabase.OpenEmbedded();
+        var document = database.Db.Document("values/one");
+
+        await document.SetAsync(new Dictionary<string, object>
+        {
+            ["map"] = dictionary,
+            ["nested"] = new Dictionary<string, object> { ["map"] = dictionary },
+            ["array"] = new[] { dictionary },
+        });
+
+        var fields = (await document.GetSnapshotAsync()).ToDictionary()!;
+        var array = fields["array"].Should().BeOfType<List<object?>>().Subject;
+        var nested = fields["nested"].Should().BeOfType<Dictionary<string, object?>>().Subject;
+        foreach (var stored in new[] { fields["map"], nested["map"], array.Single() })
+        {
+            stored.Should().BeOfType<Dictionary<string, object?>>().Which.Keys.Should().BeEquivalentTo(names);
+        }
+        await document.SetAsync(dictionary);
+        (await document.GetSnapshotAsync()).ToDictionary()!.Keys.Should().BeEquivalentTo(names);
+    }
+
+    [Fact]
+    public void Text_with_an_unpaired_surrogate_is_refused()
+    {
+        foreach (var text in new[] { "\ud83d", "a\ud83d", "\ud83da", "\ude00", "\ude00\ud83d", "\ud83d\ude00\ud83d" })
+        {
+            Setting(text).Should().Throw<ArgumentException>().WithMessage("*surrogate*");
+            Setting(new[] { text }).Should().Throw<ArgumentException>().WithMessage("*surrogate*");
+            Setting(new Dictionary<string, long> { [text] = 1 }).Should().Throw<ArgumentException>().WithMessage("*surrogate*");
+        }
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Nesting_is_refused_exactly_where_Firestore_refuses_it(Store store)
+    {
+        using var database = await TestDatabase.OpenAsync(store);
+        var document = database.Db.Document("values/one");
+        var results = new List<(string Case, bool Client, bool Server)>();
+        foreach (var depth in Enumerable.Range(17, 6))
+        {
+            foreach (var leaf in new[] { Integer(1), Map(), Array(), Array(Integer(1)), Map(("y", Array())) })
+            {
+                foreach (var arrays in new[] { false, true })
+                {
+                    // An array around the leaf would be one in an array.
+                    var value = Writes.Nest(depth, arrays ? Map(("y", leaf)) : leaf, arrays);
+                    foreach (var options in new[] { SetOptions.Overwrite, SetOptions.MergeAll })
+                    {
+                        var name = $"{options == SetOptions.MergeAll} {depth} {arrays} {leaf}";
+                        var isTakenByServer = await IsTakenByServerAsync(document, value, options);
+                        results.Add((name, IsTakenByClient(document, value, options), isTakenByServer));
+                    }
+                }
+            }
+        }
+
+        results.Should().OnlyContain(result => result.Client == result.Server);
+        results.Should().Contain(result => result.Client).And.Contain(result => !result.Client);
+    }
+
+    [Fact]
+    public void Data_that_contains_itself_is_refused()
+    {
+        var map = new Dictionary<string, object>();
+        map["self"] = new object[] { map, map };
+        var array = new List<object>();
+        array.AddRange([array, array]);
+
+        Setting(map).Should().Throw<ArgumentException>().WithMessage("*20*");
+        Setting(array).Should().Throw<ArgumentException>().WithMessage("*20*");
     }
 
     [Fact]
@@ -356,7 +447,7 @@ public class ValueTests
         ["geo point, zero"] = new GeoPoint(0, 0),
         ["array"] = new object?[] { null, true, 1L, 1.0, "a", Blob.CopyFrom([1]), Nest(2) },
         ["array in a map in an array"] = new object[] { new Dictionary<string, object?> { ["a"] = new[] { 1L } } },
-        ["array, empty"] = Array.Empty<object>(),
+        ["array, empty"] = new List<object>(),
         ["array, list"] = new List<string> { "a", "b" },
         ["map"] = OddNames.ToDictionary(name => name, name => (object?)name),
         ["map, empty"] = new Dictionary<string, object?>(),
@@ -366,6 +457,43 @@ public class ValueTests
     };
 
     private static object Nest(int depth) => depth == 0 ? 1L : new Dictionary<string, object?> { ["a"] = Nest(depth - 1) };
+
+    private static bool IsTakenByClient(DocumentReference document, Value value, SetOptions options)
+    {
+        var data = ValueConverter.ToDictionary(new() { ["x"] = value }, document.Database);
+        try
+        {
+            _ = WriteFactory.Set(document, data, options);
+            return true;
+        }
+        catch (ArgumentException)
+        {
+            return false;
+        }
+    }
+
+    private static async Task<bool> IsTakenByServerAsync(DocumentReference document, Value value, SetOptions options)
+    {
+        var write = Writes.Set("", ("x", value));
+        write.Update.Name = document.Path;
+        if (options == SetOptions.MergeAll)
+        {
+            write.UpdateMask = new DocumentMask { FieldPaths = { Leaves("x", value) } };
+        }
+        try
+        {
+            await document.Database.WriteAsync(write, default);
+            return true;
+        }
+        catch (RpcException e) when (e.StatusCode == StatusCode.InvalidArgument)
+        {
+            return false;
+        }
+    }
+
+    private static IEnumerable<string> Leaves(string path, Value value) => value.MapValue?.Fields is { Count: > 0 } fields
+        ? fields.SelectMany(field => Leaves($"{path}.{field.Key}", field.Value))
+        : [path];
 
     private static async Task<Dictionary<string, string>> ReadAsync(DocumentReference document) =>
         Describe((await document.GetSnapshotAsync()).ToDictionary()!);
@@ -388,7 +516,7 @@ public class ValueTests
         DocumentReference reference => $"reference {reference.Path}",
         Dictionary<string, object?> map =>
             $"map {{{string.Join(", ", map.Select(it => $"{it.Key}: {Describe(it.Value)}").Order(StringComparer.Ordinal))}}}",
-        System.Collections.IEnumerable list => $"list [{string.Join(", ", list.Cast<object?>().Select(Describe))}]",
+        IEnumerable list => $"list [{string.Join(", ", list.Cast<object?>().Select(Describe))}]",
         _ => $"integer {Convert.ToInt64(value, CultureInfo.InvariantCulture)}",
     };
 

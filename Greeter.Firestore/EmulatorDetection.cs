@@ -1,17 +1,17 @@
 namespace Greeter.Firestore;
 
-/// <summary>What <see cref="FirestoreDbBuilder"/> makes of the environment variable <c>FIRESTORE_EMULATOR_HOST</c>.</summary>
+/// <summary>How <see cref="FirestoreDbBuilder"/> uses the environment variable <c>FIRESTORE_EMULATOR_HOST</c>.</summary>
 public enum EmulatorDetection
 {
-    /// <summary>Ignores it.</summary>
-    None,
+    /// <summary>Uses Cloud Firestore and ignores the variable.</summary>
+    None = 0,
 
-    /// <summary>Refuses to build if it is set.</summary>
-    ProductionOnly,
+    /// <summary>Uses Cloud Firestore. Building fails if the variable is set.</summary>
+    ProductionOnly = 1,
 
-    /// <summary>Refuses to build unless it is set.</summary>
-    EmulatorOnly,
+    /// <summary>Uses the emulator. Building fails if the variable isn't set.</summary>
+    EmulatorOnly = 2,
 
-    /// <summary>The emulator if it is set, Cloud Firestore if not.</summary>
-    EmulatorOrProduction,
+    /// <summary>Uses the emulator if the variable is set, and Cloud Firestore if it isn't.</summary>
+    EmulatorOrProduction = 3,
 }

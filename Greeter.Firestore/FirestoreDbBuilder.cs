@@ -5,106 +5,130 @@ using Greeter.Firestore.Transport;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace Greeter.Firestore;
 
-/// <summary>Makes a <see cref="FirestoreDb"/>.</summary>
-public sealed class FirestoreDbBuilder
+/// <summary>A builder for <see cref="FirestoreDb"/>.</summary>
+public sealed partial class FirestoreDbBuilder
 {
     private const string EmulatorVariable = "FIRESTORE_EMULATOR_HOST";
     private const string DefaultEndpoint = "firestore.googleapis.com";
+    private const string DefaultDatabase = "(default)";
 
-    /// <summary>As Google's Python client has it, so that both see the same documents.</summary>
+    // Google's Python client has the same default, so both see the same documents.
     private const string DefaultEmulatorProject = "google-cloud-firestore-emulator";
 
     private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(2);
 
-    /// <summary>The project that contains the database. For Cloud Firestore it defaults to the one in the credentials or the
-    /// metadata server's, for an emulator to <c>google-cloud-firestore-emulator</c>.</summary>
+    /// <summary>Gets or sets the ID of the project that contains the database.</summary>
+    /// <remarks>The default is the project of the credentials or of the metadata server. Unlike with Google's client, it is
+    /// <c>google-cloud-firestore-emulator</c> for an emulator.</remarks>
     public string? ProjectId { get; set; }
 
-    /// <summary>The database, <c>(default)</c> unless set.</summary>
+    /// <summary>Gets or sets the ID of the database; the default is <c>(default)</c>.</summary>
     public string? DatabaseId { get; set; }
 
-    /// <summary>The host of Cloud Firestore, with a port if it is not 443; <c>firestore.googleapis.com</c> unless set.</summary>
+    /// <summary>Gets or sets the host of Cloud Firestore, with a port unless it is 443; the default is
+    /// <c>firestore.googleapis.com</c>.</summary>
     public string? Endpoint { get; set; }
 
-    /// <summary>Whether <c>FIRESTORE_EMULATOR_HOST</c> counts; it does not unless set.</summary>
-    public EmulatorDetection EmulatorDetection { get; set; }
-
-    /// <summary>Where the documents of the database are, for a person to read.</summary>
-    internal string Location { get; private set; } = "";
-
-    /// <summary>Puts something between the client and its network or embedded store.</summary>
-    internal Func<HttpMessageHandler, HttpMessageHandler> Wrap { get; set; } = handler => handler;
-
-    /// <summary>Makes the database. Nothing is called yet but, for Cloud Firestore, what it takes to find credentials.</summary>
-    /// <exception cref="InvalidOperationException">There are no credentials or no project id, or
-    /// <see cref="EmulatorDetection"/> does not fit the environment. The message says what to do.</exception>
-    public FirestoreDb Build() => Build(Environment.GetEnvironmentVariable(EmulatorVariable));
-
-    /// <summary>
-    /// As <see cref="Build()"/>, with the host's configuration instead of the environment; and in Development, where neither an
-    /// emulator nor a project is named, with documents in this process.
-    /// </summary>
-    internal FirestoreDb Build(IServiceProvider services)
+    /// <summary>Gets or sets how <c>FIRESTORE_EMULATOR_HOST</c> is used; the default is
+    /// <see cref="EmulatorDetection.None"/>.</summary>
+    /// <exception cref="ArgumentException">The value isn't a member of the enumeration.</exception>
+    public EmulatorDetection EmulatorDetection
     {
-        var configuration = services.GetRequiredService<IConfiguration>();
-        var environment = services.GetRequiredService<IHostEnvironment>();
-        var emulatorHost = configuration[EmulatorVariable];
-        var isConfigured = NullIfEmpty(emulatorHost) is not null || NullIfEmpty(ProjectId) is not null || NullIfEmpty(Endpoint) is not null;
-        return environment.IsDevelopment() && !isConfigured && EmulatorDetection == EmulatorDetection.EmulatorOrProduction
-            ? BuildEmbedded(configuration, environment, services.GetService<TimeProvider>() ?? TimeProvider.System)
-            : Build(emulatorHost);
+        get;
+        set => field = Enum.IsDefined(value)
+            ? value
+            : throw new ArgumentException($"{value} isn't a value of {nameof(EmulatorDetection)}.", nameof(value));
     }
 
-    private FirestoreDb Build(string? emulatorHost) =>
-        FindEmulator(NullIfEmpty(emulatorHost)) is { } host ? BuildEmulator(host) : BuildCloud();
+    /// <summary>Gets or sets a function that puts a handler between the client and the network or the embedded store, for
+    /// tests.</summary>
+    internal Func<HttpMessageHandler, HttpMessageHandler> Wrap { get; set; } = handler => handler;
 
-    /// <summary>The emulator to use, host:port; null for Cloud Firestore.</summary>
+    /// <summary>Creates the database.</summary>
+    /// <remarks>This doesn't call Firestore. For Cloud Firestore it looks for credentials, in files or on the metadata
+    /// server.</remarks>
+    /// <returns>The database. Its connections stay open as long as the process runs.</returns>
+    /// <exception cref="InvalidOperationException">The client can't find credentials or the project's ID, or the environment
+    /// doesn't fit <see cref="EmulatorDetection"/>. The message says what to do.</exception>
+    public FirestoreDb Build() => Connect(Environment.GetEnvironmentVariable(EmulatorVariable)).Database;
+
+    /// <summary>Creates the database of an app, with the host's configuration and environment, and logs where its documents
+    /// are.</summary>
+    /// <exception cref="InvalidOperationException">As for <see cref="Build"/>.</exception>
+    internal FirestoreConnection Connect(IServiceProvider services)
+    {
+        var configuration = services.GetService<IConfiguration>();
+        var emulatorHost = configuration is null ? Environment.GetEnvironmentVariable(EmulatorVariable) : configuration[EmulatorVariable];
+        var isConfigured = NullIfEmpty(emulatorHost) is not null || NullIfEmpty(ProjectId) is not null || NullIfEmpty(Endpoint) is not null;
+        var connection =
+            !isConfigured && EmulatorDetection == EmulatorDetection.EmulatorOrProduction
+            && services.GetService<IHostEnvironment>() is { } environment && environment.IsDevelopment()
+                ? ConnectToEmbedded(GetEmbeddedFolder(configuration, environment), services.GetService<TimeProvider>())
+                : Connect(emulatorHost);
+        if (services.GetService<ILogger<FirestoreDb>>() is { } logger)
+        {
+            LogLocation(logger, connection.Location);
+        }
+        return connection;
+    }
+
+    /// <summary>Returns the emulator's host and port; <c>null</c> for Cloud Firestore.</summary>
     internal string? FindEmulator(string? emulatorHost) => (EmulatorDetection, emulatorHost) switch
     {
         (EmulatorDetection.ProductionOnly, not null) => throw new InvalidOperationException(
-            $"{EmulatorVariable} is set to '{emulatorHost}', but this app is to use Cloud Firestore only: unset it."),
+            $"{EmulatorVariable} is '{emulatorHost}', but this app uses Cloud Firestore only. Unset the variable."),
         (EmulatorDetection.EmulatorOnly, null) => throw new InvalidOperationException(
-            $"This app is to use an emulator only: set {EmulatorVariable} to its host:port."),
+            $"This app uses an emulator only. Set {EmulatorVariable} to its host:port."),
         (EmulatorDetection.None, _) => null,
         _ => emulatorHost,
     };
 
-    private FirestoreDb BuildEmulator(string host)
+    private FirestoreConnection Connect(string? emulatorHost) =>
+        FindEmulator(NullIfEmpty(emulatorHost)) is { } host ? ConnectToEmulator(host) : ConnectToCloud();
+
+    private FirestoreConnection ConnectToEmulator(string host)
     {
         if (!TryParseHostPort(host, out var address))
         {
             throw new InvalidOperationException(
-                $"{EmulatorVariable} is '{host}': set it to the emulator's host:port, for instance 127.0.0.1:8080, "
-                + "without http://.");
+                $"{EmulatorVariable} is '{host}'. Set it to the emulator's host:port, for instance 127.0.0.1:8080, without http://.");
         }
         var projectId = NullIfEmpty(ProjectId) ?? DefaultEmulatorProject;
-        Location = $"the Firestore emulator at {address.Authority}, project {projectId}";
-        return Create(projectId, new ReconnectingHandler(CreateSocketsHandler), address, AuthorizeEmulator);
+        return CreateConnection(
+            projectId, new ReconnectingHandler(CreateSocketsHandler), address, AuthorizeEmulator,
+            $"the Firestore emulator at {address.Authority}, project {projectId}");
     }
 
-    private FirestoreDb BuildCloud()
+    private FirestoreConnection ConnectToCloud()
     {
         var credentials = ApplicationDefaultCredentials.Find();
         var projectId = NullIfEmpty(ProjectId) ?? credentials.FindProjectId();
-        Location = $"Cloud Firestore, project {projectId}, database {NullIfEmpty(DatabaseId) ?? "(default)"}";
-        return Create(projectId, new ReconnectingHandler(CreateSocketsHandler), new Uri($"https://{NullIfEmpty(Endpoint) ?? DefaultEndpoint}"), credentials.AuthorizeAsync);
+        var address = new Uri($"https://{NullIfEmpty(Endpoint) ?? DefaultEndpoint}");
+        return CreateConnection(
+            projectId, new ReconnectingHandler(CreateSocketsHandler), address, credentials.AuthorizeAsync,
+            $"Cloud Firestore, project {projectId}, database {NullIfEmpty(DatabaseId) ?? DefaultDatabase}");
     }
 
-    private FirestoreDb BuildEmbedded(IConfiguration configuration, IHostEnvironment environment, TimeProvider time)
+    private FirestoreConnection ConnectToEmbedded(string folder, TimeProvider? time)
     {
-        var folder = Path.Combine(environment.ContentRootPath, NullIfEmpty(configuration["Firestore:EmbeddedFolder"]) ?? ".firestore");
-        var embedded = EmbeddedFirestore.Open(folder, time);
-        Location = $"this process, in {embedded.JournalPath}";
-        return Create("embedded", embedded, new Uri("http://embedded"), authorize: null);
+        var embedded = EmbeddedFirestore.Open(folder, time ?? TimeProvider.System);
+        return CreateConnection(
+            "embedded", embedded, new Uri("http://embedded"), authorize: null, $"the embedded store, in {embedded.JournalPath}");
     }
 
-    private FirestoreDb Create(string projectId, HttpMessageHandler handler, Uri address, Authorizer? authorize) => new(
-        projectId,
-        NullIfEmpty(DatabaseId) ?? "(default)",
-        new FirestoreClient(new GrpcChannel(Wrap(handler), address, authorize, CallTimeout)));
+    private static string GetEmbeddedFolder(IConfiguration? configuration, IHostEnvironment environment) =>
+        Path.Combine(environment.ContentRootPath, NullIfEmpty(configuration?["Firestore:EmbeddedFolder"]) ?? ".firestore");
+
+    private FirestoreConnection CreateConnection(
+        string projectId, HttpMessageHandler handler, Uri address, Authorizer? authorize, string location)
+    {
+        var client = new FirestoreClient(new GrpcChannel(Wrap(handler), address, authorize, CallTimeout));
+        return new(new FirestoreDb(projectId, NullIfEmpty(DatabaseId) ?? DefaultDatabase, client), client, location);
+    }
 
     private static SocketsHttpHandler CreateSocketsHandler() => new()
     {
@@ -123,12 +147,12 @@ public sealed class FirestoreDbBuilder
 
     internal static ValueTask AuthorizeEmulator(Uri address, HttpRequestHeaders headers, CancellationToken cancellationToken)
     {
-        // The emulator takes this for somebody who may do everything, whatever its security rules.
+        // With this token the emulator skips its security rules, as Cloud Firestore does for a service account.
         headers.TryAddWithoutValidation("Authorization", "Bearer owner");
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>Also takes <c>::1:8080</c>, as the emulator itself prints an IPv6 address.</summary>
+    // The emulator prints an IPv6 address without brackets: ::1:8080.
     private static bool TryParseHostPort(string text, out Uri address)
     {
         var colon = text.LastIndexOf(':');
@@ -140,4 +164,7 @@ public sealed class FirestoreDbBuilder
     }
 
     private static string? NullIfEmpty(string? text) => string.IsNullOrWhiteSpace(text) ? null : text.Trim();
+
+    [LoggerMessage(LogLevel.Information, "Documents are in {Location}")]
+    private static partial void LogLocation(ILogger logger, string location);
 }

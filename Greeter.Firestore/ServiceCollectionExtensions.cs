@@ -1,31 +1,41 @@
 using Greeter.Firestore;
+using Greeter.Firestore.Transport;
 
 namespace Microsoft.Extensions.DependencyInjection;
 
-/// <summary>Puts Firestore among an app's services.</summary>
-public static class FirestoreServiceCollectionExtensions
+/// <summary>Extension methods that add Firestore to an app's services.</summary>
+public static class ServiceCollectionExtensions
 {
-    /// <summary>
-    /// Adds a singleton <see cref="FirestoreDb"/>, and with it, when the app starts, one line in the log that says where the
-    /// documents are, one read that opens the connection before anybody waits for it, and a health check that is healthy when
-    /// that read has ended, either way, or 2 seconds have passed.
-    /// </summary>
-    /// <param name="services">The app's services.</param>
-    /// <param name="action">Sets up the builder, when the database is first needed.</param>
-    /// <returns>The same services.</returns>
+    /// <inheritdoc cref="AddFirestoreDb(IServiceCollection, Action{IServiceProvider, FirestoreDbBuilder})"/>
     public static IServiceCollection AddFirestoreDb(this IServiceCollection services, Action<FirestoreDbBuilder> action)
     {
         ArgumentNullException.ThrowIfNull(action);
-        services.AddSingleton(_ =>
+        return services.AddFirestoreDb((_, builder) => action(builder));
+    }
+
+    /// <summary>Adds a singleton <see cref="FirestoreDb"/>.</summary>
+    /// <remarks>
+    /// <para>Unlike Google's client, this one reads <c>FIRESTORE_EMULATOR_HOST</c> from the host's configuration, if it has one;
+    /// logs where the documents are; and closes its connections with the service provider.</para>
+    /// <para>In the environment Development, it keeps the documents in this process and in a file if
+    /// <see cref="EmulatorDetection.EmulatorOrProduction"/> is set, but neither an emulator nor
+    /// <see cref="FirestoreDbBuilder.ProjectId"/> nor <see cref="FirestoreDbBuilder.Endpoint"/>. The file is in the folder
+    /// <c>.firestore</c> below the content root; the setting <c>Firestore:EmbeddedFolder</c> names another one.</para>
+    /// </remarks>
+    /// <param name="services">The app's services.</param>
+    /// <param name="action">Sets the builder's properties, when the database is first resolved.</param>
+    /// <returns>The same services.</returns>
+    public static IServiceCollection AddFirestoreDb(
+        this IServiceCollection services, Action<IServiceProvider, FirestoreDbBuilder> action)
+    {
+        ArgumentNullException.ThrowIfNull(action);
+        services.AddSingleton(provider =>
         {
             var builder = new FirestoreDbBuilder();
-            action(builder);
+            action(provider, builder);
             return builder;
         });
-        services.AddSingleton(provider => provider.GetRequiredService<FirestoreDbBuilder>().Build(provider));
-        services.AddSingleton<FirestoreWarmUp>();
-        services.AddHostedService(provider => provider.GetRequiredService<FirestoreWarmUp>());
-        services.AddHealthChecks().AddCheck<FirestoreWarmUp>("firestore");
-        return services;
+        services.AddSingleton(provider => provider.GetRequiredService<FirestoreDbBuilder>().Connect(provider));
+        return services.AddSingleton(provider => provider.GetRequiredService<FirestoreConnection>().Database);
     }
 }

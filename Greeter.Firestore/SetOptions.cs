@@ -1,15 +1,16 @@
 namespace Greeter.Firestore;
 
-/// <summary>What setting a document does to the fields that are not in the data.</summary>
+/// <summary>What happens to a document's fields that aren't in the data when the document is set.</summary>
 public sealed class SetOptions
 {
     private SetOptions()
     {
     }
 
-    /// <summary>The document holds the data and nothing else: the default.</summary>
+    /// <summary>Gets the default: the other fields are removed.</summary>
     public static SetOptions Overwrite { get; } = new();
 
-    /// <summary>Fields that are not in the data stay as they are, also those inside maps.</summary>
+    /// <summary>Gets the options that keep the other fields, also those inside maps.</summary>
+    /// <remarks>An array in the data replaces a whole array, and an empty map in the data replaces a whole map.</remarks>
     public static SetOptions MergeAll { get; } = new();
 }

@@ -37,7 +37,7 @@ public sealed class CredentialTests : IDisposable
 
         await ShouldCountTwoViewsAsync(app);
 
-        app.Text.Should().Contain("Sessions are in Cloud Firestore, project key-project, database (default)");
+        app.Text.Should().Contain("Documents are in Cloud Firestore, project key-project, database (default)");
         assertions.Should().ContainSingle();
         ShouldBeSigned(assertions.Single());
         firestore.Requests.Select(request => request.Path).Distinct().Should().BeEquivalentTo(
@@ -60,7 +60,7 @@ public sealed class CredentialTests : IDisposable
 
         await ShouldCountTwoViewsAsync(app);
 
-        app.Text.Should().Contain("Sessions are in Cloud Firestore, project other-project, database greetings");
+        app.Text.Should().Contain("Documents are in Cloud Firestore, project other-project, database greetings");
         firestore.Requests.Should().OnlyContain(request =>
             request.Headers["x-goog-request-params"] == "database=projects%2Fother-project%2Fdatabases%2Fgreetings");
     }
@@ -100,12 +100,12 @@ public sealed class CredentialTests : IDisposable
         var (exitCode, output) = await GreeterProcess.RunAsync([], ("PORT", "0"), ("GOOGLE_APPLICATION_CREDENTIALS", file));
 
         exitCode.Should().Be(1);
-        output.Should().Contain("The credentials name no project: set GOOGLE_CLOUD_PROJECT");
+        output.Should().Contain("The credentials don't name a project. Set GOOGLE_CLOUD_PROJECT");
     }
 
     [Theory]
     [InlineData(400, """{"error": "invalid_grant", "error_description": "Invalid JWT Signature."}""", 500, "invalid_grant Invalid JWT Signature.")]
-    [InlineData(503, "overloaded", 503, "There is no access token")]
+    [InlineData(503, "overloaded", 503, "Google didn't issue an access token")]
     public async Task A_token_that_is_refused_or_not_to_be_had_is_an_error_that_says_so(int status, string body, int answer, string logged)
     {
         await using var tokens = await StandIn.StartAsync(
@@ -141,7 +141,7 @@ public sealed class CredentialTests : IDisposable
 
         await ShouldCountTwoViewsAsync(app);
 
-        app.Text.Should().Contain("Sessions are in Cloud Firestore, project metadata-project");
+        app.Text.Should().Contain("Documents are in Cloud Firestore, project metadata-project");
         metadata.Requests.Should().Contain(request => request.Path.EndsWith("/token", StringComparison.Ordinal));
         metadata.Requests.Where(request => request.Path != "/").Should().OnlyContain(request => request.Headers["metadata-flavor"] == "Google");
         firestore.Requests.Should().OnlyContain(request =>
@@ -167,7 +167,7 @@ public sealed class CredentialTests : IDisposable
 
         exitCode.Should().Be(1);
         JsonDocument.Parse(output).RootElement.GetProperty("message").GetString().Should()
-            .StartWith($"Greeter does not start. The metadata server at {metadata.Authority} does not tell the project id: ")
+            .StartWith($"Greeter does not start. The metadata server at {metadata.Authority} didn't return the project ID: ")
             .And.EndWith("Set GOOGLE_CLOUD_PROJECT.");
     }
 
@@ -204,7 +204,7 @@ public sealed class CredentialTests : IDisposable
 
         await ShouldCountTwoViewsAsync(app);
 
-        app.Text.Should().Contain($"Sessions are in this process, in {folder.Path}");
+        app.Text.Should().Contain($"Documents are in the embedded store, in {folder.Path}");
         tokens.Requests.Should().BeEmpty();
     }
 
@@ -225,11 +225,11 @@ public sealed class CredentialTests : IDisposable
     }
 
     [Theory]
-    [InlineData(null, "There is no place for the sessions")]
+    [InlineData(null, "The client found neither FIRESTORE_EMULATOR_HOST nor credentials")]
     [InlineData("missing", "Could not find file")]
-    [InlineData("{}", "cannot be read")]
-    [InlineData("no JSON", "cannot be read")]
-    [InlineData("""{"type": "service_account", "client_email": "a@b", "private_key": "no key", "project_id": "p"}""", "cannot be read")]
+    [InlineData("{}", "can't be read")]
+    [InlineData("no JSON", "can't be read")]
+    [InlineData("""{"type": "service_account", "client_email": "a@b", "private_key": "no key", "project_id": "p"}""", "can't be read")]
     public async Task Without_usable_credentials_it_does_not_start_and_says_what_to_do(string? content, string sentence)
     {
         var file = Path.Combine(folder.Path, "key.json");

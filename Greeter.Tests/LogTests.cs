@@ -28,7 +28,7 @@ public class LogTests
             line.GetProperty("message").GetString().Should().NotBeNullOrEmpty();
             line.GetProperty("time").GetDateTimeOffset().Should().BeCloseTo(DateTimeOffset.UtcNow, TimeSpan.FromMinutes(2));
         }
-        lines.Should().ContainSingle(line => line.GetProperty("message").GetString()!.StartsWith("Sessions are in "));
+        lines.Should().ContainSingle(line => line.GetProperty("message").GetString()!.StartsWith("Documents are in "));
     }
 
     [Theory]

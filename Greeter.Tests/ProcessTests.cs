@@ -19,7 +19,7 @@ public class ProcessTests
         string id;
         await using (var app = await StartEmbeddedAsync(folder))
         {
-            app.Output.Where(line => line.Contains("Sessions are in", StringComparison.Ordinal))
+            app.Output.Where(line => line.Contains("Documents are in", StringComparison.Ordinal))
                 .Should().ContainSingle().Which.Should().Contain(folder.Path);
             id = (await VisitAsync(app, null)).Id!;
             (await VisitAsync(app, id)).Views.Should().Be(2);
@@ -55,7 +55,7 @@ public class ProcessTests
 
         later.Select(visit => visit.Views).Should().Equal(2, 3, 4);
         later.Should().OnlyContain(visit => visit.Greeting == first.Greeting && visit.Id == first.Id);
-        one.Text.Should().Contain($"Sessions are in the Firestore emulator at {(await Emulator.SharedAsync()).Host}");
+        one.Text.Should().Contain($"Documents are in the Firestore emulator at {(await Emulator.SharedAsync()).Host}");
         using var http = new HttpClient();
         var document = await http.GetFromJsonAsync<JsonElement>(
             $"http://{(await Emulator.SharedAsync()).Host}/v1/projects/google-cloud-firestore-emulator/databases/(default)/documents/sessions/{first.Id}");

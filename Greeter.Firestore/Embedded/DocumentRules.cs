@@ -16,7 +16,7 @@ internal static class DocumentRules
     private const int MaxNameBytes = 1500;
     private const int MaxDocumentBytes = 1 << 20;
     private const int MaxValueBytes = MaxDocumentBytes - 89;
-    private const int MaxDepth = 20;
+    private const int MaxDepth = ValueConverter.MaxDepth;
     private const int MaxPairs = 100;
 
     /// <exception cref="RpcException">INVALID_ARGUMENT.</exception>

@@ -13,6 +13,7 @@ internal static class ResourcePath
     public static string Append(string parent, string path, bool odd)
     {
         ArgumentNullException.ThrowIfNull(path);
+        UnicodeText.Check(path);
         var isOdd = path.AsSpan().Count('/') % 2 == 0;
         if (path.Length == 0 || path[0] == '/' || path[^1] == '/' || path.Contains("//", StringComparison.Ordinal))
         {

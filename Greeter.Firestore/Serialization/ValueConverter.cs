@@ -1,4 +1,5 @@
 using System.Collections;
+using System.Reflection;
 using Google.Protobuf.Collections;
 using Google.Protobuf.WellKnownTypes;
 using Greeter.Firestore.V1;
@@ -6,25 +7,29 @@ using Value = Greeter.Firestore.V1.Value;
 
 namespace Greeter.Firestore.Serialization;
 
-/// <summary>.NET's values to Firestore's and back.</summary>
+/// <summary>Converts .NET values to Firestore's and back.</summary>
 internal static class ValueConverter
 {
-    /// <exception cref="ArgumentException">The data is no dictionary, or a value is of a type that Firestore does not
-    /// have.</exception>
+    /// <summary>The number of maps and arrays that a value can be inside of, and of names in a field path.</summary>
+    /// <remarks>Source: https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields</remarks>
+    public const int MaxDepth = 20;
+
+    private static readonly MethodInfo ToPairsMethod =
+        typeof(ValueConverter).GetMethod(nameof(ToPairs), BindingFlags.NonPublic | BindingFlags.Static)!;
+
+    /// <summary>Converts a dictionary and adds it to a document's fields.</summary>
+    /// <exception cref="ArgumentException">The data isn't a dictionary with string keys, contains a value of a type that
+    /// Firestore doesn't have or a text with an unpaired surrogate, or is nested too deeply.</exception>
     public static void AddTo(MapField<string, Value> fields, object data)
     {
         ArgumentNullException.ThrowIfNull(data);
-        if (data is not IEnumerable<KeyValuePair<string, object?>> map)
-        {
-            throw new ArgumentException(
-                $"A document or map is an IDictionary<string, object>, not {data.GetType()}.", nameof(data));
-        }
-        foreach (var (name, value) in map)
-        {
-            fields.Add(name, ToValue(value));
-        }
+        var map = FindMap(data) ?? throw new ArgumentException(
+            $"A document's data is an IDictionary<string, T>, not {data.GetType()}.", nameof(data));
+        AddTo(fields, map, depth: 0);
     }
 
+    /// <summary>Converts a document's or map's fields.</summary>
+    /// <exception cref="NotSupportedException">A value is of a type that the client doesn't know.</exception>
     public static Dictionary<string, object?> ToDictionary(MapField<string, Value> fields, FirestoreDb database)
     {
         var map = new Dictionary<string, object?>(fields.Count);
@@ -35,14 +40,22 @@ internal static class ValueConverter
         return map;
     }
 
-    private static Value ToValue(object? value) => value switch
+    private static void AddTo(MapField<string, Value> fields, IEnumerable<KeyValuePair<string, object?>> map, int depth)
+    {
+        foreach (var (name, value) in map)
+        {
+            fields.Add(UnicodeText.Check(name), ToValue(value, depth));
+        }
+    }
+
+    private static Value ToValue(object? value, int depth) => value switch
     {
         null => new Value { NullValue = NullValue.NullValue },
         bool boolean => new Value { BooleanValue = boolean },
         sbyte or byte or short or ushort or int or uint or long => new Value { IntegerValue = Convert.ToInt64(value, null) },
         ulong and <= long.MaxValue => new Value { IntegerValue = Convert.ToInt64(value, null) },
         float or double => new Value { DoubleValue = Convert.ToDouble(value, null) },
-        string text => new Value { StringValue = text },
+        string text => new Value { StringValue = UnicodeText.Check(text) },
         Timestamp timestamp => new Value { TimestampValue = timestamp.ToStored() },
         DateTime dateTime => new Value { TimestampValue = Timestamp.FromDateTime(dateTime).ToStored() },
         DateTimeOffset dateTime => new Value { TimestampValue = Timestamp.FromDateTimeOffset(dateTime).ToStored() },
@@ -50,17 +63,57 @@ internal static class ValueConverter
         byte[] bytes => new Value { BytesValue = Google.Protobuf.ByteString.CopyFrom(bytes) },
         GeoPoint point => new Value { GeoPointValue = new LatLng { Latitude = point.Latitude, Longitude = point.Longitude } },
         DocumentReference reference => new Value { ReferenceValue = reference.Path },
-        IEnumerable<KeyValuePair<string, object?>> map => new Value { MapValue = ToMapValue(map) },
-        IEnumerable array => new Value { ArrayValue = new ArrayValue { Values = { array.Cast<object?>().Select(ToValue) } } },
-        _ => throw new ArgumentException($"Firestore has no value for {value.GetType()}.", nameof(value)),
+        IEnumerable when FindMap(value) is { } map => new Value { MapValue = ToMapValue(map, depth) },
+        IEnumerable array and not IDictionary => new Value { ArrayValue = ToArrayValue(array, depth) },
+        _ => throw new ArgumentException($"Firestore has no type for {value.GetType()}.", nameof(value)),
     };
 
-    private static MapValue ToMapValue(object map)
+    private static MapValue ToMapValue(IEnumerable<KeyValuePair<string, object?>> map, int depth)
     {
+        CheckDepth(depth);
         var mapValue = new MapValue();
-        AddTo(mapValue.Fields, map);
+        AddTo(mapValue.Fields, map, depth + 1);
         return mapValue;
     }
+
+    private static ArrayValue ToArrayValue(IEnumerable array, int depth)
+    {
+        var arrayValue = new ArrayValue();
+        foreach (var element in array)
+        {
+            // Firestore doesn't count an empty array.
+            CheckDepth(depth);
+            arrayValue.Values.Add(ToValue(element, depth + 1));
+        }
+        return arrayValue;
+    }
+
+    // This also ends the conversion of data that contains itself.
+    private static void CheckDepth(int depth)
+    {
+        if (depth >= MaxDepth)
+        {
+            throw new ArgumentException($"A document can't have more than {MaxDepth} maps and arrays inside each other.");
+        }
+    }
+
+    /// <summary>Returns the fields of a dictionary with string keys; <c>null</c> for any other value.</summary>
+    private static IEnumerable<KeyValuePair<string, object?>>? FindMap(object value)
+    {
+        if (value is IDictionary<string, object?> map)
+        {
+            return map;
+        }
+        var type = Array.Find(
+            value.GetType().GetInterfaces(),
+            type => type.IsGenericType && type.GetGenericTypeDefinition() == typeof(IDictionary<,>)
+                && type.GenericTypeArguments[0] == typeof(string));
+        return (IEnumerable<KeyValuePair<string, object?>>?)(
+            type is null ? null : ToPairsMethod.MakeGenericMethod(type.GenericTypeArguments[1]).Invoke(null, [value]));
+    }
+
+    private static IEnumerable<KeyValuePair<string, object?>> ToPairs<T>(IDictionary<string, T> map) =>
+        map.Select(pair => KeyValuePair.Create(pair.Key, (object?)pair.Value));
 
     private static object? FromValue(Value value, FirestoreDb database) => value.ValueTypeCase switch
     {
@@ -75,6 +128,6 @@ internal static class ValueConverter
         Value.ValueTypeOneofCase.ReferenceValue => database.DocumentFromResourceName(value.ReferenceValue),
         Value.ValueTypeOneofCase.ArrayValue => value.ArrayValue.Values.Select(element => FromValue(element, database)).ToList(),
         Value.ValueTypeOneofCase.MapValue => ToDictionary(value.MapValue.Fields, database),
-        _ => throw new NotSupportedException("Firestore sent a value of a kind that this client does not know."),
+        _ => throw new NotSupportedException("Firestore sent a value of a type that this client doesn't know."),
     };
 }

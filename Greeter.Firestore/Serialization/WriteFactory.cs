@@ -25,7 +25,7 @@ internal static class WriteFactory
         if (options == SetOptions.MergeAll)
         {
             write.UpdateMask = new DocumentMask();
-            AddLeaves(write.UpdateMask.FieldPaths, null, write.Update.Fields);
+            AddLeaves(write.UpdateMask.FieldPaths, null, write.Update.Fields, depth: 1);
         }
         return write;
     }
@@ -38,14 +38,18 @@ internal static class WriteFactory
     }
 
     // An empty map is a leaf: merging it makes the field an empty map.
-    private static void AddLeaves(RepeatedField<string> paths, string? parent, MapField<string, Value> fields)
+    private static void AddLeaves(RepeatedField<string> paths, string? parent, MapField<string, Value> fields, int depth)
     {
+        if (depth > ValueConverter.MaxDepth)
+        {
+            throw new ArgumentException($"A field that is merged can't be inside more than {ValueConverter.MaxDepth - 1} maps.");
+        }
         foreach (var (name, value) in fields)
         {
             var path = FieldPath.Append(parent, name);
             if (value.MapValue?.Fields.Count > 0)
             {
-                AddLeaves(paths, path, value.MapValue.Fields);
+                AddLeaves(paths, path, value.MapValue.Fields, depth + 1);
             }
             else
             {

@@ -4,10 +4,9 @@ using Google.Apis.Auth.OAuth2.Responses;
 
 namespace Greeter.Firestore.Transport;
 
-/// <summary>
-/// Who this process is for Google Cloud: a key file, the log-in of <c>gcloud auth application-default</c>, or the machine's
-/// service account. Source: https://cloud.google.com/docs/authentication/application-default-credentials
-/// </summary>
+/// <summary>The credentials of this process for Google Cloud: a key file, the ones of
+/// <c>gcloud auth application-default login</c>, or those of the machine's service account.</summary>
+/// <remarks>Source: https://cloud.google.com/docs/authentication/application-default-credentials</remarks>
 internal sealed class ApplicationDefaultCredentials
 {
     private const string Scope = "https://www.googleapis.com/auth/datastore";
@@ -17,8 +16,8 @@ internal sealed class ApplicationDefaultCredentials
 
     private ApplicationDefaultCredentials(GoogleCredential credential) => this.credential = credential;
 
-    /// <summary>Finds them; asks the metadata server whether there is one where no file is named.</summary>
-    /// <exception cref="InvalidOperationException">There are none, or they cannot be read.</exception>
+    /// <summary>Finds the credentials. Without a file, this asks the metadata server whether the machine has some.</summary>
+    /// <exception cref="InvalidOperationException">There are no credentials, or they can't be read.</exception>
     public static ApplicationDefaultCredentials Find()
     {
         var file = Environment.GetEnvironmentVariable(FileVariable);
@@ -29,22 +28,23 @@ internal sealed class ApplicationDefaultCredentials
         catch (Exception e) when (string.IsNullOrEmpty(file) && e is InvalidOperationException && e.InnerException is null)
         {
             throw new InvalidOperationException(
-                "There is no place for the sessions: neither FIRESTORE_EMULATOR_HOST nor credentials for Cloud Firestore were found. "
+                "The client found neither FIRESTORE_EMULATOR_HOST nor credentials for Cloud Firestore. "
                 + "Run gcloud auth application-default login and set GOOGLE_CLOUD_PROJECT, "
-                + "or set ASPNETCORE_ENVIRONMENT=Development to keep the sessions in a file.", e);
+                + "or set ASPNETCORE_ENVIRONMENT=Development to keep documents in a local file.", e);
         }
         catch (Exception e)
         {
-            var source = string.IsNullOrEmpty(file) ? "of gcloud auth application-default login" : $"in {file}, named by {FileVariable},";
-            throw new InvalidOperationException(
-                $"The credentials {source} cannot be read: {e.GetBaseException().Message.ReplaceLineEndings(" ").TrimEnd('.')}. "
-                + "Make them anew, or set the variable to another file.", e);
+            var (credentials, advice) = string.IsNullOrEmpty(file)
+                ? ("credentials of gcloud auth application-default login", "Run the command again.")
+                : ($"credentials file {file}", $"Create a new key, or point {FileVariable} at another file.");
+            var reason = e.GetBaseException().Message.ReplaceLineEndings(" ").TrimEnd('.');
+            throw new InvalidOperationException($"The {credentials} can't be read: {reason}. {advice}", e);
         }
     }
 
-    /// <summary>The project of the key, else of the machine, asked of its metadata server:
-    /// https://cloud.google.com/compute/docs/metadata/querying-metadata</summary>
-    /// <exception cref="InvalidOperationException">Neither has one.</exception>
+    /// <summary>Returns the project of the key, or the machine's project from the metadata server.</summary>
+    /// <remarks>Source: https://cloud.google.com/compute/docs/metadata/querying-metadata</remarks>
+    /// <exception cref="InvalidOperationException">The credentials don't name a project.</exception>
     public string FindProjectId()
     {
         var projectId = credential.UnderlyingCredential switch
@@ -54,13 +54,13 @@ internal sealed class ApplicationDefaultCredentials
             _ => null,
         };
         return string.IsNullOrEmpty(projectId)
-            ? throw new InvalidOperationException("The credentials name no project: set GOOGLE_CLOUD_PROJECT to the one with the database.")
+            ? throw new InvalidOperationException("The credentials don't name a project. Set GOOGLE_CLOUD_PROJECT to the project that contains the database.")
             : projectId;
     }
 
-    /// <summary>Adds an access token, which is cached, and renewed before it ends.</summary>
-    /// <exception cref="RpcException">UNAUTHENTICATED if Google does not take the credentials, UNAVAILABLE if it could not be
-    /// asked.</exception>
+    /// <summary>Adds an access token to a request. Tokens are cached, and renewed before they expire.</summary>
+    /// <exception cref="RpcException">UNAUTHENTICATED: Google refused the credentials. UNAVAILABLE: Google didn't
+    /// answer.</exception>
     public async ValueTask AuthorizeAsync(Uri address, HttpRequestHeaders headers, CancellationToken cancellationToken)
     {
         try
@@ -73,15 +73,15 @@ internal sealed class ApplicationDefaultCredentials
         catch (TokenResponseException e)
         {
             var code = e.StatusCode >= System.Net.HttpStatusCode.InternalServerError ? StatusCode.Unavailable : StatusCode.Unauthenticated;
-            throw new RpcException(code, $"There is no access token: {e.Error?.Error} {e.Error?.ErrorDescription}".TrimEnd(), e);
+            throw new RpcException(code, $"Google didn't issue an access token: {e.Error?.Error} {e.Error?.ErrorDescription}".TrimEnd(), e);
         }
         catch (HttpRequestException e)
         {
-            throw new RpcException(StatusCode.Unavailable, $"There is no access token: {e.GetBaseException().Message}", e);
+            throw new RpcException(StatusCode.Unavailable, $"The server for access tokens can't be reached: {e.GetBaseException().Message}", e);
         }
         catch (OperationCanceledException e)
         {
-            throw new RpcException(StatusCode.Unavailable, "There is no access token yet: what gives them does not answer.", e);
+            throw new RpcException(StatusCode.Unavailable, "The server for access tokens doesn't answer.", e);
         }
     }
 
@@ -100,7 +100,7 @@ internal sealed class ApplicationDefaultCredentials
         catch (Exception e) when (e is HttpRequestException or OperationCanceledException or IOException)
         {
             throw new InvalidOperationException(
-                $"The metadata server at {host} does not tell the project id: {e.Message} Set GOOGLE_CLOUD_PROJECT.", e);
+                $"The metadata server at {host} didn't return the project ID: {e.Message} Set GOOGLE_CLOUD_PROJECT.", e);
         }
     }
 }

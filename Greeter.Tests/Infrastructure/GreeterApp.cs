@@ -113,7 +113,7 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
                 Calls.InnerHandler = handler;
                 return Calls;
             };
-            return firestore.Build(provider);
+            return firestore.Connect(provider);
         }));
         builder.ConfigureLogging(logging => logging.AddProvider(Log));
     }

@@ -1,0 +1,98 @@
+using Greeter.Firestore;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Greeter.Firestore.Tests;
+
+/// <summary><c>AddFirestoreDb</c> opens a database for an app and closes it with the app.</summary>
+public sealed class ServiceCollectionExtensionsTests : IDisposable
+{
+    private readonly TemporaryFolder folder = new();
+    private readonly CapturingLoggerProvider log = new();
+
+    public void Dispose() => folder.Dispose();
+
+    [Fact]
+    public async Task Embedded_folder_can_be_opened_again_after_the_app_has_ended()
+    {
+        for (var run = 0; run < 2; run++)
+        {
+            using var app = CreateApp("Development");
+            var document = app.Services.GetRequiredService<FirestoreDb>().Document("runs/one");
+
+            (await document.GetSnapshotAsync()).Exists.Should().Be(run > 0);
+
+            await document.SetAsync(new Dictionary<string, object> { ["run"] = run });
+        }
+    }
+
+    [Fact]
+    public void Embedded_folder_can_not_be_opened_twice_at_the_same_time()
+    {
+        using var first = CreateApp("Development");
+        using var second = CreateApp("Development");
+        first.Services.GetRequiredService<FirestoreDb>();
+
+        second.Invoking(app => app.Services.GetRequiredService<FirestoreDb>()).Should().Throw<Exception>();
+    }
+
+    [Fact]
+    public void Place_of_the_documents_is_logged_once()
+    {
+        using var app = CreateApp("Development");
+        app.Services.GetRequiredService<FirestoreDb>();
+        app.Services.GetRequiredService<FirestoreDb>();
+
+        log.Texts(LogLevel.Information).Should().ContainSingle()
+            .Which.Should().StartWith($"Documents are in the embedded store, in {folder.Path}");
+    }
+
+    [Theory]
+    [InlineData("Development", "127.0.0.1:1", "p", "the Firestore emulator at 127.0.0.1:1, project p")]
+    [InlineData("Production", "127.0.0.1:1", null, "the Firestore emulator at 127.0.0.1:1, project google-cloud-firestore-emulator")]
+    public void Configured_emulator_takes_precedence_over_the_embedded_store(
+        string environment, string host, string? project, string location)
+    {
+        using var app = CreateApp(environment, host, builder => builder.ProjectId = project);
+
+        app.Services.GetRequiredService<FirestoreDb>();
+
+        log.Texts(LogLevel.Information).Should().Equal($"Documents are in {location}");
+    }
+
+    [Fact]
+    public void App_without_a_host_can_use_the_client()
+    {
+        var detection = EmulatorDetection.EmulatorOnly;
+        using var services = new ServiceCollection()
+            .AddFirestoreDb((provider, builder) => builder.EmulatorDetection = detection)
+            .BuildServiceProvider();
+        var isSet = Environment.GetEnvironmentVariable("FIRESTORE_EMULATOR_HOST") is { Length: > 0 };
+
+        var resolve = () => services.GetRequiredService<FirestoreDb>();
+
+        if (isSet)
+        {
+            resolve().ProjectId.Should().Be("google-cloud-firestore-emulator");
+        }
+        else
+        {
+            resolve.Should().Throw<InvalidOperationException>().WithMessage("*FIRESTORE_EMULATOR_HOST*");
+        }
+    }
+
+    private IHost CreateApp(string environment, string? emulatorHost = null, Action<FirestoreDbBuilder>? configure = null)
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(new() { EnvironmentName = environment });
+        builder.Configuration["Firestore:EmbeddedFolder"] = folder.Path;
+        builder.Configuration["FIRESTORE_EMULATOR_HOST"] = emulatorHost;
+        builder.Logging.AddProvider(log);
+        builder.Services.AddFirestoreDb(firestore =>
+        {
+            firestore.EmulatorDetection = EmulatorDetection.EmulatorOrProduction;
+            configure?.Invoke(firestore);
+        });
+        return builder.Build();
+    }
+}

@@ -1,0 +1,25 @@
+using System.Text;
+
+namespace Greeter.Firestore.Serialization;
+
+/// <summary>Checks that text is valid Unicode.</summary>
+internal static class UnicodeText
+{
+    private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
+    /// <summary>Returns the text.</summary>
+    /// <remarks>Protobuf encodes an unpaired surrogate as U+FFFD without an error: Firestore would store another text.</remarks>
+    /// <exception cref="ArgumentException">The text has an unpaired surrogate.</exception>
+    public static string Check(string text)
+    {
+        try
+        {
+            Utf8.GetByteCount(text);
+            return text;
+        }
+        catch (EncoderFallbackException e)
+        {
+            throw new ArgumentException($"A text has an unpaired surrogate at index {e.Index}.", nameof(text), e);
+        }
+    }
+}
