@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Text;
+using System.Text.RegularExpressions;
 using Google.Protobuf;
 using Greeter.Firestore;
 using Greeter.Firestore.Embedded;
@@ -268,6 +269,147 @@ public sealed class JournalTests : IDisposable
             Views(again, "a", "b", "c", "d").Should().Equal(null, 2, 3, 4);
         }
         File.ReadAllText(JournalPath).Should().NotContain("sessions/a");
+    }
+
+    [Fact]
+    public void Large_document_among_small_ones_does_not_make_each_commit_rewrite_the_file()
+    {
+        using var store = Open(compactionSize: 10_000);
+        var large = Set("sessions/large", ("views", Integer(1)), ("x", String(new string('x', 500_000))));
+        Commit(store, [large, .. Enumerable.Range(0, 200).Select(i => Set($"sessions/{i}", ("views", Integer(1))))]);
+        for (var i = 0; i < 200; i++)
+        {
+            SetViews(store, $"{i}", 2);
+        }
+
+        for (var views = 3; views < 20; views++)
+        {
+            var before = new FileInfo(JournalPath).Length;
+            SetViews(store, "0", views);
+            new FileInfo(JournalPath).Length.Should().BeGreaterThan(before, "a commit appends a line");
+        }
+    }
+
+    [Theory]
+    [InlineData("commitTime", "9999-01-01T00:00:00Z")]
+    [InlineData("commitTime", "9999-12-31T23:59:59.999999Z")]
+    [InlineData("updateTime", "9999-12-31T23:59:59.999998Z")]
+    [InlineData("createTime", "9999-12-31T23:59:59.999999999Z")]
+    public void Time_that_leaves_no_room_for_later_commits_stops_the_start_with_the_line(string field, string time)
+    {
+        using (var store = Open())
+        {
+            SetViews(store, "a", 1);
+            SetViews(store, "b", 1);
+        }
+        var lines = File.ReadAllLines(JournalPath);
+        lines[1] = Regex.Replace(lines[1], $"\"{field}\":( ?)\"[^\"]*\"", $"\"{field}\":$1\"{time}\"");
+        lines[1].Should().Contain(time);
+        File.WriteAllLines(JournalPath, lines);
+
+        var start = () => Open();
+
+        start.Should().Throw<InvalidOperationException>().WithMessage("*documents.jsonl, line 2, is damaged*year 9999*Fix the line*");
+        File.ReadAllLines(JournalPath).Should().Equal(lines);
+    }
+
+    [Theory]
+    [InlineData("deleted")]
+    [InlineData("deleted with its folder")]
+    [InlineData("emptied")]
+    [InlineData("shortened")]
+    [InlineData("grown")]
+    [InlineData("replaced")]
+    public void Commit_fails_while_the_file_is_not_the_one_that_the_process_wrote(string change)
+    {
+        using var store = Open();
+        SetViews(store, "a", 1);
+        SetViews(store, "b", 1);
+        var bytes = File.ReadAllBytes(JournalPath);
+        switch (change)
+        {
+            case "deleted":
+                File.Delete(JournalPath);
+                break;
+            case "deleted with its folder":
+                Directory.Delete(folder.Path, recursive: true);
+                break;
+            case "emptied":
+                File.WriteAllText(JournalPath, "");
+                break;
+            case "shortened":
+                File.WriteAllBytes(JournalPath, bytes[..^1]);
+                break;
+            case "grown":
+                File.AppendAllText(JournalPath, "\n");
+                break;
+            case "replaced":
+                File.WriteAllBytes(JournalPath + ".edited", [.. bytes, (byte)'\n']);
+                File.Move(JournalPath + ".edited", JournalPath, overwrite: true);
+                break;
+        }
+
+        var commit = () => SetViews(store, "a", 2);
+
+        for (var attempt = 0; attempt < 2; attempt++)
+        {
+            commit.Should().Throw<RpcException>().Where(e => e.StatusCode == StatusCode.DataLoss)
+                .WithMessage($"*{JournalPath}*another program*Restart*");
+        }
+        Views(store, "a").Should().Equal([1], "the commit was not acknowledged");
+        Directory.CreateDirectory(folder.Path);
+        File.WriteAllBytes(JournalPath, bytes);
+        commit();
+        File.ReadAllLines(JournalPath).Should().HaveCount(3, "the file is as it was, so commits work again");
+    }
+
+    [Fact]
+    public void Commit_is_in_the_file_at_the_path_although_an_editor_replaced_the_file_with_one_of_the_same_length()
+    {
+        using (var store = Open())
+        {
+            SetViews(store, "a", 1);
+            File.Copy(JournalPath, JournalPath + ".edited");
+            File.Move(JournalPath + ".edited", JournalPath, overwrite: true);
+            SetViews(store, "a", 2);
+        }
+
+        using var again = Open();
+
+        Views(again, "a").Should().Equal(2);
+    }
+
+    [Fact]
+    public void File_in_compact_json_is_read()
+    {
+        const string Lines = """
+            {"commitTime":"2026-01-31T12:00:00Z","writes":[
+              {"update":{"name":"DB/sessions/a","fields":{"views":{"integerValue":"1"}},
+              "createTime":"2026-01-31T12:00:00Z","updateTime":"2026-01-31T12:00:00Z"}},{"delete":"DB/sessions/b"}]}
+            {"commitTime":"2026-01-31T12:00:00.000099Z","writes":[{"update":{"name":"DB/sessions/a","fields":{
+              "views":{"integerValue":"2"},"greeting":{"stringValue":"Olá <\"日本\"> 😀"},"n":{"nullValue":null},
+              "b":{"booleanValue":true},"d":{"doubleValue":-0},"inf":{"doubleValue":"-Infinity"},"e":{"doubleValue":5E-324},
+              "t":{"timestampValue":"1969-12-31T23:59:59.123456Z"},"y":{"bytesValue":"AAoN/w=="},
+              "r":{"referenceValue":"DB/sessions/b"},"p":{"geoPointValue":{"latitude":1.5,"longitude":-2}},
+              "l":{"arrayValue":{"values":[{"integerValue":"3"},{"mapValue":{"fields":{}}}]}}},
+              "createTime":"2026-01-31T12:00:00Z","updateTime":"2026-01-31T12:00:00.000099Z"}}]}
+
+            """;
+        var compact = Lines.Replace("\n  ", "", StringComparison.Ordinal);
+        File.WriteAllText(JournalPath, compact.Replace("DB", $"{Database}/documents", StringComparison.Ordinal));
+        var expected = Set(
+            "sessions/a",
+            ("views", Integer(2)), ("greeting", String("Olá <\"日本\"> 😀")), ("n", Null()), ("b", new() { BooleanValue = true }),
+            ("d", Double(-0.0)), ("inf", Double(double.NegativeInfinity)), ("e", Double(double.Epsilon)),
+            ("t", Time(-1, 123_456_000)), ("y", Bytes(0, 10, 13, 255)),
+            ("r", Reference($"{Database}/documents/sessions/b")), ("p", Point(1.5, -2)), ("l", Array(Integer(3), Map())));
+
+        using var store = Open();
+
+        var document = Find(store, "a")!;
+        document.Fields.Should().BeEquivalentTo(expected.Update.Fields);
+        (document.CreateTime, document.UpdateTime).Should().Be(
+            (new Timestamp { Seconds = 1_769_860_800 }, new Timestamp { Seconds = 1_769_860_800, Nanos = 99_000 }));
     }
 
     [Fact]
