@@ -134,7 +134,7 @@ public class GrpcChannelTests
         await using var server = await Http2Server.StartAsync(context => AnswerAsync(context, Frame(Response), status, "odd"));
 
         (await FailAsync(server)).Status.Should().Be(
-            new Status(StatusCode.Unknown, $"The answer has grpc-status '{status}'. odd"));
+            new Status(StatusCode.Unknown, $"The response has grpc-status '{status}'. odd"));
     }
 
     [Fact]
@@ -281,13 +281,45 @@ public class GrpcChannelTests
     }
 
     [Fact]
+    public async Task Status_that_the_server_sends_before_it_has_read_the_request_ends_the_call()
+    {
+        var isOver = new TaskCompletionSource();
+        await using var server = await Http2Server.StartAsync(async context =>
+        {
+            if (context.Request.ContentLength > GrpcFrame.MaxMessageSize)
+            {
+                context.Response.ContentType = "application/grpc";
+                context.Response.Headers["grpc-status"] = "8";
+                await context.Response.CompleteAsync();
+                // Kestrel resets the stream when this method returns, and the client must not need that.
+                await isOver.Task;
+                return;
+            }
+            await context.Request.Body.CopyToAsync(Stream.Null);
+            await AnswerAsync(context, Frame(Response));
+        });
+        try
+        {
+            await RejectTooLargeRequestsAsync(server.Address);
+        }
+        finally
+        {
+            isOver.SetResult();
+        }
+    }
+
+    [EmulatorFact]
+    public async Task Request_over_4_MiB_gets_the_status_of_the_emulator_long_before_the_deadline() =>
+        await RejectTooLargeRequestsAsync(new Uri($"http://{(await Emulator.SharedAsync()).Host}"));
+
+    [Fact]
     public async Task An_answer_over_http_1_is_internal()
     {
         using var channel = new GrpcChannel(
             new FakeHandler(() => new HttpResponseMessage { Version = HttpVersion.Version11 }), new("http://fake"), null, Long);
 
         (await FailAsync(channel)).Status.Should().Be(
-            new Status(StatusCode.Internal, "The answer came over HTTP/1.1, gRPC needs HTTP/2."));
+            new Status(StatusCode.Internal, "The response came over HTTP/1.1. gRPC needs HTTP/2."));
     }
 
     [Fact]
@@ -500,6 +532,23 @@ public class GrpcChannelTests
         {
             (await FailAsync(channel)).StatusCode.Should().Be(StatusCode.ResourceExhausted);
             (await CallAsync(channel)).Should().Be(Response);
+        }
+    }
+
+    private static async Task RejectTooLargeRequestsAsync(Uri address)
+    {
+        var deadline = TimeSpan.FromSeconds(10);
+        var request = new BatchGetDocumentsRequest { Database = new string('x', GrpcFrame.MaxMessageSize) };
+        using var channel = new GrpcChannel(new SocketsHttpHandler(), address, FirestoreDbBuilder.AuthorizeEmulator, deadline);
+        for (var round = 0; round < 5; round++)
+        {
+            var clock = Stopwatch.StartNew();
+            var call = () => CallAsync(channel, request);
+
+            (await call.Should().ThrowAsync<RpcException>()).Which.StatusCode.Should().Be(StatusCode.ResourceExhausted);
+
+            clock.Elapsed.Should().BeLessThan(deadline / 4);
+            (await CallAsync(channel)).Missing.Should().Be(Document, "the connection is still usable");
         }
     }
 

@@ -24,7 +24,7 @@ public sealed class RetryTests : IDisposable
         [StatusCode.Unavailable, StatusCode.Internal, StatusCode.DeadlineExceeded];
 
     public static TheoryData<StatusCode> RetriedCommits =>
-        [StatusCode.Aborted, StatusCode.Unavailable, StatusCode.ResourceExhausted];
+        [StatusCode.Aborted, StatusCode.Unavailable, StatusCode.DeadlineExceeded, StatusCode.ResourceExhausted];
 
     /// <summary>What says that a guard failed, where there was one.</summary>
     public static TheoryData<StatusCode> FailedGuards =>
@@ -135,6 +135,70 @@ public sealed class RetryTests : IDisposable
         Wire.Calls.Should().Equal(Wire.Read, Wire.Commit, Wire.Read, Wire.Commit);
     }
 
+    [Fact]
+    public async Task Commit_that_timed_out_runs_the_transaction_again()
+    {
+        Wire.Fail(Wire.Commit, StatusCode.DeadlineExceeded);
+
+        (await CountAsync()).Should().Be((1, 2));
+
+        Wire.Calls.Should().Equal(Wire.Read, Wire.Commit, Wire.Read, Wire.Commit);
+    }
+
+    [Theory]
+    [InlineData(StatusCode.Unavailable)]
+    [InlineData(StatusCode.DeadlineExceeded)]
+    public async Task Commit_that_may_arrive_late_is_not_followed_by_another_unless_a_precondition_rejects_it(StatusCode status)
+    {
+        Wire.Fail(Wire.Commit, status, status, status);
+        Task RunAsync(Action<Transaction> write) => database.Db.RunTransactionAsync(async transaction =>
+        {
+            await transaction.GetSnapshotAsync(database.Db.Document("sessions/other"));
+            write(transaction);
+        });
+
+        (await FailAsync(() => RunAsync(transaction => transaction.Set(document, Views(1))))).StatusCode.Should().Be(status);
+        (await FailAsync(() => RunAsync(transaction => transaction.Delete(document)))).StatusCode.Should().Be(status);
+        Wire.Calls.Should().Equal(Wire.Read, Wire.Commit, Wire.Read, Wire.Commit);
+
+        await RunAsync(transaction => transaction.Create(document, Views(1)));
+        Wire.Calls.Skip(4).Should().Equal(Wire.Read, Wire.Commit, Wire.Read, Wire.Commit);
+    }
+
+    [Fact]
+    public async Task Conflicts_that_outlast_the_limit_end_in_ABORTED()
+    {
+        var writes = 0;
+
+        var run = () => database.Db.RunTransactionAsync(async transaction =>
+        {
+            await transaction.GetSnapshotAsync(document);
+            await document.SetAsync(Views(++writes));
+            transaction.Set(document, Views(0));
+        });
+
+        (await FailAsync(run)).StatusCode.Should().Be(StatusCode.Aborted);
+        time.Pauses.Aggregate((sum, pause) => sum + pause).TotalSeconds.Should().BeInRange(60, 61);
+    }
+
+    [Fact]
+    public async Task Status_that_no_competitor_has_caused_goes_to_the_caller()
+    {
+        var existing = database.Db.Document("sessions/existing");
+        await existing.SetAsync(Views(1));
+        var attempts = 0;
+
+        var run = () => database.Db.RunTransactionAsync(async transaction =>
+        {
+            attempts++;
+            await transaction.GetSnapshotAsync(document);
+            transaction.Create(existing, Views(2));
+        });
+
+        (await FailAsync(run)).StatusCode.Should().Be(StatusCode.AlreadyExists);
+        attempts.Should().Be(3);
+    }
+
     [Theory]
     [InlineData(StatusCode.Aborted)]
     [InlineData(StatusCode.Unavailable)]
@@ -218,13 +282,39 @@ public sealed class RetryTests : IDisposable
     }
 
     [Fact]
-    public async Task Who_was_slower_tries_again_within_milliseconds()
+    public async Task Pauses_after_a_failed_precondition_double_up_to_16_ms()
     {
-        Wire.Fail(Wire.Commit, [.. Enumerable.Repeat(StatusCode.FailedPrecondition, 4)]);
+        const int Conflicts = 12;
+        var attempts = 0;
 
-        (await CountAsync()).Should().Be((1, 5));
+        await database.Db.RunTransactionAsync(async transaction =>
+        {
+            await transaction.GetSnapshotAsync(document);
+            if (++attempts <= Conflicts)
+            {
+                await document.SetAsync(Views(attempts));
+            }
+            transaction.Set(document, Views(0));
+        });
 
-        time.Pauses.Should().NotBeEmpty().And.OnlyContain(pause => pause.TotalMilliseconds <= 8);
+        // A timer counts whole milliseconds, so the first pauses may be none.
+        time.Pauses.Should().HaveCountGreaterThanOrEqualTo(Conflicts - 2).And.OnlyContain(pause => pause.TotalMilliseconds <= 16);
+        time.Pauses.TakeLast(5).Should().OnlyContain(pause => pause.TotalMilliseconds >= 8);
+    }
+
+    [Fact]
+    public async Task Pauses_after_ABORTED_double_from_50_to_250_ms()
+    {
+        Wire.Fail(Wire.Commit, [.. Enumerable.Repeat(StatusCode.Aborted, 8)]);
+
+        await CountAsync();
+
+        time.Pauses.Should().HaveCount(8);
+        for (var i = 0; i < 8; i++)
+        {
+            var upper = Math.Min(250, 50 << i);
+            time.Pauses[i].TotalMilliseconds.Should().BeInRange(upper / 2.0, upper);
+        }
     }
 
     [Theory]
@@ -286,31 +376,6 @@ public sealed class RetryTests : IDisposable
     }
 
     [Fact]
-    public async Task The_token_ends_the_wait_at_a_gate_and_says_what_was_being_retried()
-    {
-        using var source = new CancellationTokenSource();
-        using var holder = database.Gates.NewTurn();
-        // Between its read and its commit somebody else takes the gate, so it comes to a closed one when it has lost.
-        Wire.Answer = async (method, _, _) =>
-        {
-            if (method != Wire.Commit)
-            {
-                return null;
-            }
-            await holder.TakeAsync(document.Path, CancellationToken.None);
-            source.CancelAfter(50);
-            return Wire.Failure(StatusCode.FailedPrecondition, "lost");
-        };
-
-        var e = await CancelAsync(() => CountAsync(source.Token));
-
-        e.InnerException.Should().BeOfType<RpcException>().Which.Status.Detail.Should().Be("lost");
-        Wire.Calls.Should().Equal(Wire.Read, Wire.Commit);
-        holder.Dispose();
-        database.Gates.Count.Should().Be(0);
-    }
-
-    [Fact]
     public async Task A_token_that_was_cancelled_before_is_a_cancellation_without_a_cause()
     {
         using var source = new CancellationTokenSource();
@@ -368,7 +433,7 @@ public sealed class RetryTests : IDisposable
                 transaction.Set(document, Views(views));
                 return views;
             },
-            cancellationToken);
+            cancellationToken: cancellationToken);
         return (views, attempts);
     }
 }

@@ -55,19 +55,4 @@ public sealed class DocumentSnapshot : IEquatable<DocumentSnapshot>
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Reference, Document?.Fields);
-
-    /// <summary>What a write must carry for it to fail if the document is not as it was in this snapshot.</summary>
-    internal V1.Precondition ToGuard() => Document is null
-        ? new V1.Precondition { Exists = false }
-        : new V1.Precondition { UpdateTime = Document.UpdateTime };
-
-    /// <summary>A write that changes nothing and fails if the document is not as it was in this snapshot.</summary>
-    internal Write ToGuardWrite() => Document is null
-        ? new Write { Delete = Reference.Path, CurrentDocument = ToGuard() }
-        : new Write
-        {
-            Update = new Document { Name = Reference.Path },
-            UpdateMask = new DocumentMask(),
-            CurrentDocument = ToGuard(),
-        };
 }

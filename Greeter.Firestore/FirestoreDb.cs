@@ -3,103 +3,74 @@ using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore;
 
-/// <summary>A Firestore database. It is made by <see cref="FirestoreDbBuilder"/>, safe for threads, and meant to live as long as
-/// the process.</summary>
+/// <summary>A Firestore database.</summary>
+/// <remarks>An instance is safe for threads and meant to live as long as the process. Create it with a
+/// <see cref="FirestoreDbBuilder"/>.</remarks>
 public sealed class FirestoreDb : IDisposable
 {
     private readonly FirestoreClient client;
-    private readonly DocumentGates gates;
+    private readonly DocumentCache cache;
+    private readonly string resourceName;
 
-    internal FirestoreDb(string projectId, string databaseId, FirestoreClient client, DocumentGates? gates = null)
+    internal FirestoreDb(string projectId, string databaseId, FirestoreClient client, DocumentCache? cache = null)
     {
-        (ProjectId, DatabaseId, this.client, this.gates) = (projectId, databaseId, client, gates ?? new DocumentGates());
-        ResourceName = $"projects/{projectId}/databases/{databaseId}";
-        DocumentsPath = $"{ResourceName}/documents";
+        (ProjectId, DatabaseId, this.client, this.cache) = (projectId, databaseId, client, cache ?? new DocumentCache());
+        resourceName = $"projects/{projectId}/databases/{databaseId}";
+        DocumentsPath = $"{resourceName}/documents";
     }
 
-    /// <summary>The project that contains the database.</summary>
+    /// <summary>Gets the ID of the project that contains the database.</summary>
     public string ProjectId { get; }
 
-    /// <summary>The database's id, <c>(default)</c> for the default one.</summary>
+    /// <summary>Gets the database's ID: <c>(default)</c> for the default database.</summary>
     public string DatabaseId { get; }
 
-    /// <summary>What this process knows of documents without asking.</summary>
-    internal DocumentMemory Memory { get; } = new();
-
-    private string ResourceName { get; }
-
+    /// <summary>Gets the path of the database's root: <c>projects/{project}/databases/{database}/documents</c>.</summary>
     internal string DocumentsPath { get; }
 
-    /// <summary>A collection.</summary>
-    /// <param name="path">Ids separated by slashes, an odd number of them: <c>sessions</c>, <c>sessions/{id}/pages</c>.</param>
-    /// <exception cref="ArgumentException">A part is empty, or their number is even.</exception>
+    /// <summary>Creates a reference to a collection, without a call to Firestore.</summary>
+    /// <param name="path">An odd number of IDs, separated by slashes: <c>sessions</c>, <c>sessions/{id}/pages</c>.</param>
+    /// <returns>The reference.</returns>
+    /// <exception cref="ArgumentException">An ID is empty or contains a lone surrogate, or the number of IDs is even.</exception>
     public CollectionReference Collection(string path) => new(this, ResourcePath.Append(DocumentsPath, path, odd: true));
 
-    /// <summary>A document.</summary>
-    /// <param name="path">Ids separated by slashes, an even number of them: <c>sessions/{id}</c>.</param>
-    /// <exception cref="ArgumentException">A part is empty, or their number is odd.</exception>
+    /// <summary>Creates a reference to a document, without a call to Firestore.</summary>
+    /// <param name="path">An even number of IDs, separated by slashes: <c>sessions/{id}</c>.</param>
+    /// <returns>The reference.</returns>
+    /// <exception cref="ArgumentException">An ID is empty or contains a lone surrogate, or the number of IDs is odd.</exception>
     public DocumentReference Document(string path) => new(this, ResourcePath.Append(DocumentsPath, path, odd: false));
 
-    /// <summary>
-    /// Runs the callback and commits what it wrote, all or nothing. What it read is still true at that moment: where somebody
-    /// else was faster, and where the commit ends with ABORTED or UNAVAILABLE (RESOURCE_EXHAUSTED: once), the callback runs
-    /// again on fresh reads, until the token is cancelled, for 60 seconds at most. Its first run may get, without a call, what
-    /// this process has committed last; only the commit says whether that is still so, so what comes of it is never returned
-    /// unless the commit succeeds.
-    /// </summary>
-    /// <param name="callback">Reads first, then writes, and has no effect of its own, because it may run several times. After
-    /// a commit whose answer was lost it runs once more although its writes may be stored.</param>
-    /// <param name="cancellationToken">Cancels the transaction; the callback sees it as
+    /// <summary>Runs a transaction: a callback that reads and writes documents, and one commit of all its writes.</summary>
+    /// <remarks>
+    /// <para>Transactions are optimistic, unlike in Google's client: reads take no lock in the database. The commit fails, and the
+    /// callback runs again on fresh reads, if a document changed after it was read. It also runs again after a transient failure, but
+    /// after an ambiguous one only if a first commit that arrives late can't overwrite anything.</para>
+    /// <para>The callback's first run can get documents as this process last committed them, without a call. Its result is returned
+    /// only if the commit has confirmed them. Transactions of this process that write the same document queue for it.</para>
+    /// </remarks>
+    /// <typeparam name="T">The type of the callback's result.</typeparam>
+    /// <param name="callback">Reads first, then writes. It can run several times, so it must have no other effect. After a commit whose
+    /// response was lost it runs again although its writes may be stored.</param>
+    /// <param name="options">The limit of attempts. If null, the transaction runs again until 60 seconds have passed, instead of Google's
+    /// five attempts: optimistic attempts are cheap, and among many competitors one may need more.</param>
+    /// <param name="cancellationToken">Cancels the transaction. The callback gets it as
     /// <see cref="Transaction.CancellationToken"/>.</param>
-    /// <returns>What the callback returned when its writes were stored.</returns>
-    /// <exception cref="RpcException">Firestore refused, or could not be reached.</exception>
-    /// <exception cref="OperationCanceledException">The token was cancelled; the inner exception is what was being retried, if
-    /// anything was. The writes may be stored.</exception>
-    public async Task<T> RunTransactionAsync<T>(
-        Func<Transaction, Task<T>> callback, CancellationToken cancellationToken = default)
+    /// <returns>The callback's result, after its writes have been stored.</returns>
+    /// <exception cref="RpcException">Firestore rejected the transaction or couldn't be reached; the status is the last attempt's. A
+    /// conflict that lasts to the limit is <see cref="StatusCode.Aborted"/>.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled. The inner exception is the failure that was being retried,
+    /// if any. The writes may be stored.</exception>
+    public Task<T> RunTransactionAsync<T>(
+        Func<Transaction, Task<T>> callback, TransactionOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(callback);
-        using var turn = gates.NewTurn();
-        var retry = client.NewRetry(cancellationToken);
-        try
-        {
-            // Only the first attempt may guess: whatever becomes of it, the next one reads.
-            for (var guesses = Memory; ; guesses = null)
-            {
-                var transaction = new Transaction(this, turn, guesses, cancellationToken);
-                try
-                {
-                    var result = await callback(transaction);
-                    if (transaction.HasGuessed && !transaction.HasWrites)
-                    {
-                        continue;
-                    }
-                    await CommitAsync(transaction, cancellationToken);
-                    return result;
-                }
-                catch (RpcException e) when (transaction.HasCommitted && retry.AllowsCommitAfter(e, transaction.HasLostTo(e)))
-                {
-                    retry.Record(e);
-                    if (Retry.IsContention(e) && transaction.ContendedPath is { } path)
-                    {
-                        await turn.TakeAsync(path, cancellationToken);
-                    }
-                    await retry.PauseAsync();
-                }
-                catch (Exception) when (transaction.HasGuessed && !transaction.HasCommitted)
-                {
-                    // The callback may have failed because of what was guessed.
-                }
-            }
-        }
-        catch (OperationCanceledException e) when (retry.IsBehind(e))
-        {
-            throw retry.ToCancellation();
-        }
+        return new TransactionRunner(this, client, cache, options, cancellationToken).RunAsync(callback);
     }
 
     /// <inheritdoc cref="RunTransactionAsync{T}"/>
-    public Task RunTransactionAsync(Func<Transaction, Task> callback, CancellationToken cancellationToken = default)
+    /// <returns>A task that ends after the writes have been stored.</returns>
+    public Task RunTransactionAsync(
+        Func<Transaction, Task> callback, TransactionOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(callback);
         return RunTransactionAsync(
@@ -108,58 +79,47 @@ public sealed class FirestoreDb : IDisposable
                 await callback(transaction);
                 return true;
             },
+            options,
             cancellationToken);
     }
 
-    /// <summary>Closes the connections; done by the app's services when the app ends.</summary>
     void IDisposable.Dispose() => client.Dispose();
 
     internal async Task<DocumentSnapshot> GetSnapshotAsync(DocumentReference reference, CancellationToken cancellationToken)
     {
-        var request = new BatchGetDocumentsRequest { Database = ResourceName, Documents = { reference.Path } };
+        var request = new BatchGetDocumentsRequest { Database = resourceName, Documents = { reference.Path } };
         var response = await client.BatchGetDocumentsAsync(request, cancellationToken);
-        return new DocumentSnapshot(reference, response.Found, Timestamp.FromProto(response.ReadTime));
+        return new DocumentSnapshot(reference, response.Found, Timestamp.FromProtoOrNull(response.ReadTime) ?? default);
     }
 
-    /// <summary>Sends one write outside a transaction.</summary>
+    /// <summary>Sends one write outside a transaction, once.</summary>
     internal async Task<WriteResult> WriteAsync(Write write, CancellationToken cancellationToken)
     {
-        var response = await CommitAsync([write], cancellationToken);
-        // A delete has no update time.
-        return new WriteResult(Timestamp.FromProto(response.WriteResults[0].UpdateTime ?? response.CommitTime));
+        try
+        {
+            var response = await CommitAsync([write], cancellationToken);
+            // A delete has no update time.
+            return new WriteResult(Timestamp.FromProto(response.WriteResults[0].UpdateTime ?? response.CommitTime));
+        }
+        finally
+        {
+            cache.Drop(write.Name());
+        }
     }
 
     internal Task<CommitResponse> CommitAsync(List<Write> writes, CancellationToken cancellationToken) =>
-        client.CommitAsync(new CommitRequest { Database = ResourceName, Writes = { writes } }, cancellationToken);
+        client.CommitAsync(new CommitRequest { Database = resourceName, Writes = { writes } }, cancellationToken);
 
-    private async Task CommitAsync(Transaction transaction, CancellationToken cancellationToken)
-    {
-        var writes = transaction.GuardedWrites();
-        if (writes.Count == 0)
-        {
-            return;
-        }
-        transaction.HasCommitted = true;
-        try
-        {
-            transaction.Remember(await CommitAsync(writes, cancellationToken));
-        }
-        catch (Exception e)
-        {
-            transaction.Forget(hasLost: e is RpcException failure && transaction.HasLostTo(failure));
-            throw;
-        }
-    }
-
-    /// <summary>A reference that was stored in a document; it may be to another database, also of another project.</summary>
+    /// <summary>Creates a reference to a document from its full name, which can be in another database or project.</summary>
+    /// <exception cref="NotSupportedException">It isn't the name of a document.</exception>
     internal DocumentReference DocumentFromResourceName(string name)
     {
         if (name.Split('/') is not ["projects", var projectId, "databases", var databaseId, "documents", _, _, .. var more]
             || more.Length % 2 != 0)
         {
-            throw new NotSupportedException($"'{name}' is no reference to a document.");
+            throw new NotSupportedException($"'{name}' is not a valid reference to a document.");
         }
-        var isHere = projectId == ProjectId && databaseId == DatabaseId;
-        return new DocumentReference(isHere ? this : new FirestoreDb(projectId, databaseId, client, gates), name);
+        var isInThisDatabase = projectId == ProjectId && databaseId == DatabaseId;
+        return new DocumentReference(isInThisDatabase ? this : new FirestoreDb(projectId, databaseId, client, cache), name);
     }
 }

@@ -2,80 +2,98 @@ using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore;
 
-/// <summary>
-/// One attempt of <see cref="FirestoreDb.RunTransactionAsync{T}"/>. Reads take no lock; the commit is guarded: it fails, and
-/// the callback runs again, if a document that was read has changed since.
-/// </summary>
+/// <summary>One attempt of <see cref="FirestoreDb.RunTransactionAsync{T}"/>.</summary>
+/// <remarks>Transactions are optimistic: reads take no lock in the database. The commit fails, and the callback runs again, if a document
+/// changed after it was read. A transaction is safe for threads.</remarks>
 public sealed class Transaction
 {
-    private readonly DocumentGates.Turn turn;
-    private readonly DocumentMemory? memory;
+    private readonly Lock access = new();
+    private readonly DocumentCache cache;
+    private readonly DocumentLock documentLock;
     private readonly List<DocumentSnapshot> reads = [];
     private readonly List<Write> writes = [];
+    private readonly bool canStartFromCache;
+    private bool hasEnded;
 
-    /// <param name="database">Where it reads and writes.</param>
-    /// <param name="turn">Its place among others that use the same documents.</param>
-    /// <param name="memory">What it may guess from; null for an attempt that must not guess.</param>
-    /// <param name="cancellationToken">Ends it.</param>
+    /// <param name="database">The database that the transaction runs in.</param>
+    /// <param name="cache">The documents that this process committed last.</param>
+    /// <param name="documentLock">The lock that the transaction may take.</param>
+    /// <param name="canStartFromCache">Whether reads may come from the cache.</param>
+    /// <param name="cancellationToken">Cancels the transaction.</param>
     internal Transaction(
-        FirestoreDb database, DocumentGates.Turn turn, DocumentMemory? memory, CancellationToken cancellationToken)
+        FirestoreDb database, DocumentCache cache, DocumentLock documentLock, bool canStartFromCache, CancellationToken cancellationToken)
     {
-        (Database, this.turn, this.memory, CancellationToken) = (database, turn, memory, cancellationToken);
+        (Database, CancellationToken) = (database, cancellationToken);
+        (this.cache, this.documentLock, this.canStartFromCache) = (cache, documentLock, canStartFromCache);
     }
 
-    /// <summary>The token that was given to <see cref="FirestoreDb.RunTransactionAsync{T}"/>.</summary>
+    /// <summary>Gets the token that was given to <see cref="FirestoreDb.RunTransactionAsync{T}"/>.</summary>
     public CancellationToken CancellationToken { get; }
 
-    /// <summary>The database that the transaction runs in.</summary>
+    /// <summary>Gets the database that the transaction runs in.</summary>
     public FirestoreDb Database { get; }
 
-    /// <summary>The document that an attempt lost, if it loses: the first that it read.</summary>
-    internal string? ContendedPath => reads.Count > 0 ? reads[0].Reference.Path : null;
+    /// <summary>Gets whether a read came from the cache, so that only a successful commit confirms the callback's result.</summary>
+    internal bool HasCachedReads { get; private set; }
 
-    /// <summary>Whether a read was answered from memory: only a guarded commit confirms what came of it.</summary>
-    internal bool HasGuessed { get; private set; }
+    /// <summary>Gets the snapshots that were read, after the transaction has ended.</summary>
+    internal IReadOnlyList<DocumentSnapshot> Reads => reads;
 
-    /// <summary>Whether a document that was not read was guessed to be a new one.</summary>
-    internal bool HasGuessedCreation { get; private set; }
+    /// <summary>Gets the writes, without those that only check, after the transaction has ended.</summary>
+    internal IReadOnlyList<Write> Writes => writes;
 
-    /// <summary>Whether its writes were sent, so that they may be stored.</summary>
-    internal bool HasCommitted { get; set; }
-
-    /// <summary>Whether there is anything to write.</summary>
-    internal bool HasWrites => writes.Count > 0;
-
-    /// <summary>Reads a document; the snapshot may be of a missing one. A second read of the same document gives the same
-    /// snapshot. Several reads may run side by side. Tried again on UNAVAILABLE, INTERNAL and DEADLINE_EXCEEDED, for 60 seconds
-    /// at most.</summary>
+    /// <summary>Reads a document.</summary>
+    /// <remarks>
+    /// A second read of the same document returns the same snapshot. Several reads can run at the same time. A read that fails with
+    /// <see cref="StatusCode.Unavailable"/>, <see cref="StatusCode.Internal"/> or <see cref="StatusCode.DeadlineExceeded"/> is repeated
+    /// for up to 60 seconds. The first attempt of a transaction can get a document as this process last committed it, without a call;
+    /// the commit's precondition rejects a stale one.
+    /// </remarks>
     /// <param name="documentReference">The document.</param>
     /// <param name="cancellationToken">Cancels the read; the transaction's own token does so too.</param>
-    /// <exception cref="InvalidOperationException">The transaction has written already.</exception>
-    /// <exception cref="RpcException">Firestore refused, or could not be reached.</exception>
+    /// <returns>The snapshot, also of a document that doesn't exist.</returns>
+    /// <exception cref="InvalidOperationException">The transaction has already written, or has ended.</exception>
+    /// <exception cref="RpcException">Firestore rejected the read, or couldn't be reached.</exception>
+    /// <exception cref="OperationCanceledException">One of the tokens was cancelled.</exception>
     public async Task<DocumentSnapshot> GetSnapshotAsync(
         DocumentReference documentReference, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(documentReference);
-        if (writes.Count > 0)
+        lock (access)
         {
-            throw new InvalidOperationException("A transaction reads before it writes.");
-        }
-        if (FindRead(documentReference) is { } earlier)
-        {
-            return earlier;
+            ThrowIfEnded();
+            if (writes.Count > 0)
+            {
+                throw new InvalidOperationException("A transaction must read before it writes.");
+            }
+            if (FindRead(documentReference) is { } earlier)
+            {
+                return earlier;
+            }
         }
         using var linked = cancellationToken.CanBeCanceled
             ? CancellationTokenSource.CreateLinkedTokenSource(CancellationToken, cancellationToken)
             : null;
         var token = linked?.Token ?? CancellationToken;
-        await turn.JoinAsync(documentReference.Path, token);
-        var snapshot = Guess(documentReference) ?? await Database.GetSnapshotAsync(documentReference, token);
-        lock (reads)
+        var entry = cache.Find(documentReference.Path);
+        if (entry is not null)
         {
-            if (FindRead(documentReference) is { } meanwhile)
+            await documentLock.AcquireAsync(entry, token);
+        }
+        var cached = canStartFromCache && cache.HitRate.ShouldUseCache() ? entry?.ToSnapshot(documentReference) : null;
+        var snapshot = cached ?? await Database.GetSnapshotAsync(documentReference, token);
+        lock (access)
+        {
+            if (FindRead(documentReference) is { } concurrent)
             {
-                return meanwhile;
+                return concurrent;
             }
-            reads.Add(snapshot);
+            // A read that ends after the transaction isn't part of it: the commit doesn't check it.
+            if (!hasEnded)
+            {
+                reads.Add(snapshot);
+                HasCachedReads |= cached is not null;
+            }
             return snapshot;
         }
     }
@@ -83,136 +101,61 @@ public sealed class Transaction
     /// <summary>Creates a document when the transaction commits. The commit fails if the document exists.</summary>
     /// <param name="documentReference">The document.</param>
     /// <param name="documentData">An <see cref="IDictionary{TKey, TValue}"/> from field names to values.</param>
-    /// <exception cref="ArgumentException">A value is of a type that Firestore does not have.</exception>
-    public void Create(DocumentReference documentReference, object documentData)
-    {
-        writes.Add(WriteFactory.Create(documentReference, documentData));
-    }
+    /// <exception cref="ArgumentException">The data can't be stored in Firestore.</exception>
+    /// <exception cref="InvalidOperationException">The transaction has ended.</exception>
+    public void Create(DocumentReference documentReference, object documentData) =>
+        Add(WriteFactory.Create(documentReference, documentData));
 
-    /// <summary>Writes a document when the transaction commits.</summary>
+    /// <summary>Writes a document when the transaction commits, whether the document exists or not.</summary>
     /// <param name="documentReference">The document.</param>
     /// <param name="documentData">An <see cref="IDictionary{TKey, TValue}"/> from field names to values.</param>
-    /// <param name="options">What happens to fields that are not in the data; overwritten unless set.</param>
-    /// <exception cref="ArgumentException">A value is of a type that Firestore does not have.</exception>
+    /// <param name="options">What happens to fields that aren't in the data; <see cref="SetOptions.Overwrite"/> if null.</param>
+    /// <exception cref="ArgumentException">The data can't be stored in Firestore.</exception>
+    /// <exception cref="InvalidOperationException">The transaction has ended.</exception>
     public void Set(DocumentReference documentReference, object documentData, SetOptions? options = null) =>
-        writes.Add(WriteFactory.Set(documentReference, documentData, options));
+        Add(WriteFactory.Set(documentReference, documentData, options));
 
-    /// <summary>Deletes a document, which need not exist, when the transaction commits.</summary>
-    public void Delete(DocumentReference documentReference)
+    /// <summary>Deletes a document when the transaction commits.</summary>
+    /// <param name="documentReference">The document, which doesn't have to exist.</param>
+    /// <param name="precondition">A condition for the commit; none if null.</param>
+    /// <exception cref="InvalidOperationException">The transaction has ended.</exception>
+    public void Delete(DocumentReference documentReference, Precondition? precondition = null) =>
+        Add(WriteFactory.Delete(documentReference, precondition));
+
+    /// <summary>Ends the transaction: later reads and writes don't count.</summary>
+    /// <returns>The writes to commit, with the preconditions of all reads; none if there is nothing to write or to check.</returns>
+    /// <exception cref="RpcException">A write's own precondition contradicts a read.</exception>
+    internal List<Write> End()
     {
-        ArgumentNullException.ThrowIfNull(documentReference);
-        writes.Add(new Write { Delete = documentReference.Path });
+        lock (access)
+        {
+            hasEnded = true;
+        }
+        var commit = writes.ToList();
+        // One read is consistent by itself; several are consistent only if none of the documents changed in between.
+        if (writes.Count > 0 || (reads.Count > 1 && !HasCachedReads))
+        {
+            CommitPreconditions.AddTo(commit, reads);
+        }
+        return commit;
     }
 
-    /// <summary>
-    /// The writes of the commit: each document that was read is guarded, by the first write to it or by one that changes
-    /// nothing. Empty if there is nothing to do: no write, and at most one read, which is consistent by itself.
-    /// </summary>
-    internal List<Write> GuardedWrites()
+    private void Add(Write write)
     {
-        lock (reads)
+        lock (access)
         {
-            if (writes.Count == 0 && reads.Count <= 1)
-            {
-                return [];
-            }
-            var guarded = new List<Write>(writes);
-            foreach (var read in reads)
-            {
-                if (writes.Find(write => write.Name() == read.Reference.Path) is { } write)
-                {
-                    write.CurrentDocument = read.ToGuard();
-                }
-                else
-                {
-                    guarded.Add(read.ToGuardWrite());
-                }
-            }
-            GuessCreation();
-            return guarded;
+            ThrowIfEnded();
+            writes.Add(write);
         }
     }
 
-    /// <summary>Whether the commit failed because a document was not as it had been read or guessed to be; without a guard these
-    /// codes are what they say.</summary>
-    internal bool HasLostTo(RpcException e) => e.StatusCode switch
-    {
-        StatusCode.AlreadyExists => reads.Count > 0 || HasGuessedCreation,
-        StatusCode.FailedPrecondition or StatusCode.NotFound => reads.Count > 0,
-        _ => false,
-    };
+    private DocumentSnapshot? FindRead(DocumentReference reference) => reads.Find(read => read.Reference.Equals(reference));
 
-    /// <summary>Takes the documents of a commit into memory, as they are now.</summary>
-    internal void Remember(CommitResponse response)
+    private void ThrowIfEnded()
     {
-        var known = reads.ToDictionary(read => read.Reference.Path, read => read.Document);
-        for (var i = 0; i < writes.Count; i++)
+        if (hasEnded)
         {
-            var (write, name, updateTime) = (writes[i], writes[i].Name(), response.WriteResults[i].UpdateTime);
-            var isNew = write.CurrentDocument is { ConditionTypeCase: V1.Precondition.ConditionTypeOneofCase.Exists };
-            // A merge into what was not read leaves fields that are not known; after a deletion there is no update time.
-            if (updateTime is null || write.Update is null || !(isNew || write.UpdateMask is null || known.ContainsKey(name)))
-            {
-                known.Remove(name);
-                Database.Memory.Forget(name);
-                continue;
-            }
-            var document = write.ApplyTo(known.GetValueOrDefault(name));
-            document.UpdateTime = updateTime;
-            known[name] = document;
-            Database.Memory.Remember(document);
-        }
-        Learn(wasRight: true);
-    }
-
-    /// <summary>Forgets the documents of a commit that failed, or may have.</summary>
-    internal void Forget(bool hasLost)
-    {
-        reads.ForEach(read => Database.Memory.Forget(read.Reference.Path));
-        writes.ForEach(write => Database.Memory.Forget(write.Name()));
-        if (hasLost)
-        {
-            Learn(wasRight: false);
-        }
-    }
-
-    private void Learn(bool wasRight)
-    {
-        if (HasGuessed)
-        {
-            Database.Memory.Reads.Learn(wasRight);
-        }
-        if (HasGuessedCreation)
-        {
-            Database.Memory.Creations.Learn(wasRight);
-        }
-    }
-
-    // Who merges into one document without reading anything most likely creates it, and only then is all of it known.
-    private void GuessCreation()
-    {
-        if (memory is not null && reads.Count == 0 && writes is [{ UpdateMask: not null } write] && memory.Creations.Favour)
-        {
-            write.CurrentDocument = new V1.Precondition { Exists = false };
-            HasGuessedCreation = true;
-        }
-    }
-
-    private DocumentSnapshot? Guess(DocumentReference reference)
-    {
-        if (memory?.Recall(reference.Path) is not { } document)
-        {
-            return null;
-        }
-        HasGuessed = true;
-        return new DocumentSnapshot(reference, document, Timestamp.FromProto(document.UpdateTime));
-    }
-
-    private DocumentSnapshot? FindRead(DocumentReference reference)
-    {
-        lock (reads)
-        {
-            return reads.Find(read => read.Reference.Equals(reference));
+            throw new InvalidOperationException("The transaction has ended. Await each read, and write before the callback returns.");
         }
     }
 }

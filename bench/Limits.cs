@@ -5,13 +5,14 @@ using Microsoft.Extensions.Logging;
 
 namespace Greeter.Bench;
 
-/// <summary>What the app is held against, each in a process of its own: this program, started with one of these words.</summary>
+/// <summary>The servers that the app is compared with. Each runs in a process of its own: this program, started with one of these
+/// words.</summary>
 internal static class Limits
 {
-    public const string Empty = "empty-endpoint";
-    public const string Client = "client-alone";
+    public const string EmptyEndpoint = "empty-endpoint";
+    public const string ClientAlone = "client-alone";
 
-    /// <summary>The program of <c>dotnet new web</c>, with the log level that its appsettings.json sets.</summary>
+    /// <summary>Runs the program of <c>dotnet new web</c>, with the log level that its appsettings.json sets.</summary>
     public static void RunEmptyEndpoint(string[] args)
     {
         var builder = WebApplication.CreateBuilder(args);
@@ -21,7 +22,8 @@ internal static class Limits
         app.Run();
     }
 
-    /// <summary>The client without the app: GET /run?seconds=N runs it in a loop and answers with a <see cref="Load"/>.</summary>
+    /// <summary>Runs the Firestore client without the app: GET /run?seconds=N makes as many transactions as it can, 16 at once,
+    /// and returns a <see cref="Load"/>.</summary>
     public static void RunClientAlone(string[] args)
     {
         var builder = WebApplication.CreateBuilder(args);
@@ -30,10 +32,10 @@ internal static class Limits
         var firestore = new FirestoreDbBuilder
         {
             EmulatorDetection = EmulatorDetection.EmulatorOnly,
-            ProjectId = Scenarios.Project,
+            ProjectId = Bench.Project,
         };
         var db = firestore.Build();
-        var documents = Enumerable.Range(0, Scenarios.Sessions)
+        var documents = Enumerable.Range(0, Scenario.Sessions)
             .Select(_ => db.Collection("client-alone").Document(Guid.NewGuid().ToString("N")))
             .ToArray();
         app.MapGet("/", () => "ready");
@@ -41,7 +43,7 @@ internal static class Limits
         app.Run();
     }
 
-    // What the app does with a returning visitor's document: the same read, the same three fields.
+    // The app's transaction for a returning visitor: the same read, the same three fields.
     private static Task ViewAsync(FirestoreDb db, DocumentReference document) => db.RunTransactionAsync(async transaction =>
     {
         var fields = (await transaction.GetSnapshotAsync(document)).ToDictionary();
@@ -76,7 +78,7 @@ internal static class Limits
             }
             return latencies;
         }
-        var latencies = await Task.WhenAll(Enumerable.Range(0, Scenarios.Connections).Select(_ => Task.Run(VisitAsync)));
-        return Load.From([.. latencies.SelectMany(each => each)], Scenarios.Connections, clock.Elapsed, failures);
+        var latencies = await Task.WhenAll(Enumerable.Range(0, Scenario.DefaultConnections).Select(_ => Task.Run(VisitAsync)));
+        return Load.From([.. latencies.SelectMany(each => each)], Scenario.DefaultConnections, clock.Elapsed, failures);
     }
 }

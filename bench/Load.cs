@@ -4,49 +4,63 @@ using System.Net;
 
 namespace Greeter.Bench;
 
-/// <summary>What came of a number of requests. Times are in milliseconds.</summary>
-internal sealed record Load(long Requests, double PerSecond, double P50, double P99, long Failures)
+/// <summary>The responses to a number of requests. Times are in milliseconds.</summary>
+/// <param name="Requests">The number of requests.</param>
+/// <param name="PerSecond">The requests per second.</param>
+/// <param name="P50">The median of the response times.</param>
+/// <param name="P99">The 99th percentile of the response times.</param>
+/// <param name="Failures">The number of requests without a 200.</param>
+/// <param name="Slowest">The longest response time.</param>
+internal sealed record Load(long Requests, double PerSecond, double P50, double P99, long Failures, double Slowest)
 {
+    // Longer than the app's request timeout.
+    private const string WrkTimeout = "10s";
+
     private static readonly HttpClient Visitor = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false });
 
-    /// <summary>What came of requests that were made here, corrected as wrk's are.</summary>
-    /// <param name="latencies">Of each.</param>
-    /// <param name="connections">How many were made at once.</param>
-    /// <param name="time">How long it took.</param>
-    /// <param name="failures">How many of them failed.</param>
+    /// <summary>Returns the load of requests that this process made, with percentiles corrected as wrk corrects its own.</summary>
+    /// <param name="latencies">The response time of each request.</param>
+    /// <param name="connections">The number of requests at once.</param>
+    /// <param name="time">The duration.</param>
+    /// <param name="failures">The number of failures.</param>
     public static Load From(IReadOnlyCollection<double> latencies, int connections, TimeSpan time, long failures)
     {
         var interval = time.TotalMilliseconds * connections / latencies.Count;
         var corrected = latencies.SelectMany(latency => Correct(latency, interval)).Order().ToArray();
         double Percentile(int percent) => corrected.Length == 0 ? 0 : corrected[(corrected.Length - 1) * percent / 100];
-        return new Load(latencies.Count, latencies.Count / time.TotalSeconds, Percentile(50), Percentile(99), failures);
+        return new Load(
+            latencies.Count, latencies.Count / time.TotalSeconds, Percentile(50), Percentile(99), failures, Percentile(100));
     }
 
-    /// <summary>Requests for a time, by wrk. Its percentiles are corrected for what it could not send while it waited.</summary>
-    /// <param name="url">Where to.</param>
-    /// <param name="connections">How many at once, in two threads if there are several.</param>
-    /// <param name="time">Whole seconds.</param>
-    /// <param name="idsFile">The sessions, one id a line; null for first visits.</param>
-    public static async Task<Load> WrkAsync(Uri url, int connections, TimeSpan time, string? idsFile)
+    /// <summary>Makes as many requests as it can with wrk, which corrects its percentiles for the requests that it could not
+    /// send while it waited for a response.</summary>
+    /// <param name="url">The server.</param>
+    /// <param name="connections">The number of requests at once.</param>
+    /// <param name="threads">The number of wrk's threads.</param>
+    /// <param name="time">The duration, in whole seconds.</param>
+    /// <param name="idsFile">A file with one session ID a line, of which each request draws one; null for first visits.</param>
+    public static async Task<Load> WrkAsync(Uri url, int connections, int threads, TimeSpan time, string? idsFile)
     {
-        var threads = connections == 1 ? 1 : 2;
-        var script = Path.Combine(Repository.Root, "bench", "load.lua");
-        string[] ids = idsFile is null ? [] : [idsFile];
-        var output = await Child.RunAsync(
-            "wrk", ["wrk", $"-t{threads}", $"-c{connections}", $"-d{time.TotalSeconds}s", "-s", script, $"{url}", "--", .. ids]);
-        var line = output.FirstOrDefault(line => line.StartsWith("result ", StringComparison.Ordinal))
-            ?? throw new BenchException($"wrk gave no result:\n{string.Join('\n', output)}");
+        string[] script = ["-s", Path.Combine(Repository.Root, "bench", "load.lua")];
+        string[] ids = idsFile is null ? [] : ["--", idsFile];
+        var output = await Command.RunAsync(
+            "",
+            "wrk",
+            [$"-t{threads}", $"-c{connections}", $"-d{time.TotalSeconds}s", "--timeout", WrkTimeout, .. script, $"{url}", .. ids]);
+        var line = output.Split('\n').FirstOrDefault(line => line.StartsWith("result ", StringComparison.Ordinal))
+            ?? throw new InvalidOperationException($"wrk gave no result:\n{output}");
         var numbers = line.Split(' ')[1..].Select(number => long.Parse(number, CultureInfo.InvariantCulture)).ToArray();
-        return new Load(numbers[0], numbers[0] * 1e6 / numbers[1], numbers[2] / 1e3, numbers[3] / 1e3, numbers[4]);
+        return new Load(
+            numbers[0], numbers[0] * 1e6 / numbers[1], numbers[2] / 1e3, numbers[3] / 1e3, numbers[4], numbers[5] / 1e3);
     }
 
-    /// <summary>A number of requests, no more and no less.</summary>
+    /// <summary>Makes a number of visits.</summary>
     /// <param name="count">How many.</param>
     /// <param name="connections">How many at once.</param>
-    /// <param name="url">Where the n-th goes.</param>
-    /// <param name="id">The n-th's session; null for a first visit.</param>
-    /// <returns>And the session ids in the answers.</returns>
-    public static async Task<(Load Load, string[] Ids)> ExactlyAsync(
+    /// <param name="url">The server of the n-th visit.</param>
+    /// <param name="id">The session of the n-th visit; null for a first visit.</param>
+    /// <returns>The load, and the session ID of each response; empty for a failure.</returns>
+    public static async Task<(Load Load, string[] Ids)> VisitAsync(
         int count, int connections, Func<int, Uri> url, Func<int, string?> id)
     {
         var latencies = new double[count];
@@ -58,7 +72,7 @@ internal sealed record Load(long Requests, double PerSecond, double P50, double 
             while (Interlocked.Increment(ref next) is var n && n < count)
             {
                 var began = Stopwatch.GetTimestamp();
-                ids[n] = await ViewAsync(url(n), id(n)) ?? "";
+                ids[n] = await VisitAsync(url(n), id(n)) ?? "";
                 latencies[n] = Stopwatch.GetElapsedTime(began).TotalMilliseconds;
                 Interlocked.Add(ref failures, ids[n].Length == 0 ? 1 : 0);
             }
@@ -66,7 +80,18 @@ internal sealed record Load(long Requests, double PerSecond, double P50, double 
         return (From(latencies, connections, clock.Elapsed, failures), ids);
     }
 
-    // What would have been sent while one request waited would have waited too, each for one interval less.
+    /// <summary>Makes a number of first visits.</summary>
+    /// <returns>The session IDs.</returns>
+    /// <exception cref="InvalidOperationException">A visit failed.</exception>
+    public static async Task<string[]> CreateSessionsAsync(int count, Uri url)
+    {
+        var (load, ids) = await VisitAsync(count, Scenario.DefaultConnections, _ => url, _ => null);
+        return load.Failures == 0
+            ? ids
+            : throw new InvalidOperationException($"{load.Failures} of {count} first visits to {url} got no 200 with a session_id.");
+    }
+
+    // Requests that would have been sent while one waited would have waited too, each one interval less.
     private static IEnumerable<double> Correct(double latency, double interval)
     {
         yield return latency;
@@ -76,7 +101,7 @@ internal sealed record Load(long Requests, double PerSecond, double P50, double 
         }
     }
 
-    private static async Task<string?> ViewAsync(Uri url, string? id)
+    private static async Task<string?> VisitAsync(Uri url, string? id)
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, url);
         if (id is not null)

@@ -1,67 +1,119 @@
-using System.Globalization;
+using System.CommandLine;
+using System.CommandLine.Parsing;
 
 namespace Greeter.Bench;
 
 /// <summary>The command line.</summary>
-/// <param name="Rounds">How often each side of a comparison runs.</param>
-/// <param name="Seconds">How long each time.</param>
-/// <param name="Warm">How many views come before.</param>
-/// <param name="Only">The scenarios to run.</param>
-/// <param name="Peers">Other servers that the HTTP scenarios run against.</param>
+/// <param name="Only">The names of the scenarios to run.</param>
+/// <param name="Rounds">The number of rounds.</param>
+/// <param name="Time">The duration of one measurement.</param>
+/// <param name="Warm">The number of views that warm up each server.</param>
+/// <param name="Peers">Other servers that run the scenarios of one instance.</param>
+/// <param name="Baseline">The folder of another published app; null for none.</param>
+/// <param name="BaselineBench">The folder of another built bench; null for none.</param>
+/// <param name="Output">The folder for the results.</param>
 internal sealed record Options(
-    int Rounds, int Seconds, int Warm, IReadOnlyList<string> Only, IReadOnlyList<(string Name, Uri Url)> Peers)
+    IReadOnlyList<string> Only,
+    int Rounds,
+    TimeSpan Time,
+    int Warm,
+    IReadOnlyList<(string Name, Uri Url)> Peers,
+    string? Baseline,
+    string? BaselineBench,
+    string Output)
 {
-    private const string Usage = """
-        dotnet run -c Release --project bench -- [OPTION VALUE]…
-
-          --rounds, --seconds   how often each side of a comparison runs, by turns with the others, and how long: 5, 10
-          --warm                views on the emulator before anything is measured: 30000
-          --only                some of, with commas: returning first one-connection one-session (one visitor, over 1 and
-                                over 16 connections) embedded start memory relay wandering
-          --peer                run the HTTP scenarios against another server too (may be repeated), for instance
-                                main.py=http://127.0.0.1:8080
-
-        Google's emulator is started, unless FIRESTORE_EMULATOR_HOST names one that runs already.
-        """;
-
-    public const string OneConnection = "one-connection", Returning = "returning", First = "first", OneSession = "one-session",
-        Embedded = "embedded", Start = "start", Memory = "memory", Relay = "relay", Wandering = "wandering";
-
-    private static readonly string[] All =
-        [OneConnection, Returning, First, OneSession, Embedded, Start, Memory, Relay, Wandering];
-
-    /// <exception cref="BenchException">It cannot be understood.</exception>
-    public static Options Parse(string[] args)
+    /// <summary>Creates the command that runs the bench with the options that it parses.</summary>
+    public static RootCommand CreateCommand(Func<Options, Task<int>> run)
     {
-        var options = new Options(5, 10, 30_000, All, []);
-        foreach (var pair in args.Chunk(2))
+        var only = new Option<string[]>("--only")
         {
-            options = pair switch
-            {
-                ["--rounds", var value] => options with { Rounds = ParseNumber(value) },
-                ["--seconds", var value] => options with { Seconds = ParseNumber(value) },
-                ["--warm", var value] => options with { Warm = ParseNumber(value) },
-                ["--only", var value] => options with { Only = ParseScenarios(value) },
-                ["--peer", var value] => options with { Peers = [.. options.Peers, ParsePeer(value)] },
-                _ => throw new BenchException(Usage),
-            };
-        }
-        return options;
+            Description = $"The scenarios to run, separated by commas; all of them by default: {string.Join(", ", Scenario.Names)}",
+            HelpName = "NAMES",
+            CustomParser = ParseOnly,
+        };
+        var rounds = CreateNumber("--rounds", "How often each server is measured, in turns with the others", 5);
+        var seconds = CreateNumber("--seconds", "The duration of one measurement", 10);
+        var warm = CreateNumber("--warm", "The number of views that warm up each server first", 30_000);
+        var peers = new Option<(string, Uri)[]>("--peer")
+        {
+            Description = "Another server to measure, for instance main.py=http://127.0.0.1:8080. Repeat it for several servers",
+            HelpName = "NAME=URL",
+            CustomParser = result => [.. result.Tokens.Select(token => ParsePeer(token.Value, result))],
+        };
+        var baseline = CreateFolder(
+            "--baseline", "The Greeter.Api of another commit, as dotnet publish writes it, to measure in turns with this one", "Greeter.Api.dll");
+        var baselineBench = CreateFolder(
+            "--baseline-bench", "The bench of another commit, as dotnet build -c Release writes it, for its client alone", "Greeter.Bench.dll");
+        var output = new Option<string>("--output")
+        {
+            Description = "Where to write results.md, with the tables and charts; bench/bin/results by default",
+            HelpName = "FOLDER",
+        };
+        var command = new RootCommand(
+            "Measures Greeter under load, beside the Firestore client alone and an empty endpoint. Starts Google's Firestore emulator, "
+            + "unless FIRESTORE_EMULATOR_HOST names one. Needs wrk, and a machine that does nothing else.")
+        {
+            only, rounds, seconds, warm, baseline, baselineBench, peers, output,
+        };
+        command.SetAction(result => run(new Options(
+            result.GetValue(only) ?? [.. Scenario.Names],
+            result.GetValue(rounds),
+            TimeSpan.FromSeconds(result.GetValue(seconds)),
+            result.GetValue(warm),
+            result.GetValue(peers) ?? [],
+            result.GetValue(baseline),
+            result.GetValue(baselineBench),
+            result.GetValue(output) ?? Path.Combine(Repository.Root, "bench", "bin", "results"))));
+        return command;
     }
 
+    /// <summary>Returns whether a scenario runs.</summary>
     public bool Runs(string scenario) => Only.Contains(scenario);
 
-    private static int ParseNumber(string text) =>
-        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number > 0
-            ? number
-            : throw new BenchException(Usage);
+    private static Option<int> CreateNumber(string name, string description, int standard)
+    {
+        var option = new Option<int>(name) { Description = description, HelpName = "N", DefaultValueFactory = _ => standard };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Count > 0 && (!int.TryParse(result.Tokens[0].Value, out var number) || number < 1))
+            {
+                result.AddError($"{name} must be a whole number from 1.");
+            }
+        });
+        return option;
+    }
 
-    private static string[] ParseScenarios(string text) =>
-        text.Split(',') is var names && names.All(All.Contains) ? names : throw new BenchException(Usage);
+    private static Option<string?> CreateFolder(string name, string description, string program)
+    {
+        var option = new Option<string?>(name) { Description = description, HelpName = "FOLDER" };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Count > 0 && !File.Exists(Path.Combine(result.Tokens[0].Value, program)))
+            {
+                result.AddError($"{name}: there is no {program} in {result.Tokens[0].Value}.");
+            }
+        });
+        return option;
+    }
 
-    private static (string Name, Uri Url) ParsePeer(string text) =>
-        text.Split('=', 2) is [var name, var address]
-            && Uri.TryCreate(address, UriKind.Absolute, out var url) && url.Scheme == "http"
-            ? (name, url)
-            : throw new BenchException(Usage);
+    private static string[] ParseOnly(ArgumentResult result)
+    {
+        var names = result.Tokens.SelectMany(token => token.Value.Split(',')).ToArray();
+        if (names.Except(Scenario.Names).FirstOrDefault() is { } unknown)
+        {
+            result.AddError($"--only: there is no scenario {unknown}. Choose from {string.Join(", ", Scenario.Names)}.");
+        }
+        return names;
+    }
+
+    private static (string Name, Uri Url) ParsePeer(string text, ArgumentResult result)
+    {
+        if (text.Split('=', 2) is [var name, var address]
+            && Uri.TryCreate(address, UriKind.Absolute, out var url) && url.Scheme == "http")
+        {
+            return (name, url);
+        }
+        result.AddError($"--peer: {text} is not NAME=URL with an http URL.");
+        return default;
+    }
 }

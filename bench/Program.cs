@@ -1,25 +1,29 @@
+using System.CommandLine;
 using Greeter.Bench;
+using Spectre.Console;
 
+// The bench starts itself with one of these words, as a server to compare the app with.
 switch (args)
 {
-    case [Limits.Empty, .. var rest]:
+    case [Limits.EmptyEndpoint, .. var rest]:
         Limits.RunEmptyEndpoint(rest);
         return 0;
-    case [Limits.Client, .. var rest]:
+    case [Limits.ClientAlone, .. var rest]:
         Limits.RunClientAlone(rest);
         return 0;
 }
-try
+
+var command = Options.CreateCommand(async options =>
 {
-    var options = Options.Parse(args);
-    Repository.Check();
-    var table = await new Scenarios(options).RunAsync();
-    Console.WriteLine();
-    Console.WriteLine(table);
-    return 0;
-}
-catch (BenchException e)
-{
-    Console.Error.WriteLine(e.Message);
-    return 1;
-}
+    try
+    {
+        await new Bench(options).RunAsync();
+        return 0;
+    }
+    catch (InvalidOperationException e)
+    {
+        AnsiConsole.WriteLine(e.Message);
+        return 1;
+    }
+});
+return await command.Parse(args).InvokeAsync();

@@ -1,6 +1,5 @@
--- wrk's side of a scenario: wrk -s load.lua URL -- [FILE]
--- FILE has one session id per line; the threads share them out, so that no two ask for one session at the same time
--- (unless it is the only one). Without FILE every request is a first visit.
+-- A scenario's requests for wrk: wrk -s load.lua URL [-- FILE]
+-- FILE has one session ID per line. Each request draws one at random. Without FILE every request is a first visit.
 
 local threads = {}
 
@@ -12,22 +11,18 @@ end
 function init(args)
   failed = 0
   if not args[1] then return end
-  local ids = {}
-  for id in io.lines(args[1]) do table.insert(ids, id) end
+  -- Each thread needs a seed of its own: with the same one all threads would ask for the same sessions at about the same time.
+  math.randomseed(os.time() * 16 + number)
   local requests = {}
-  for i = 1, #ids do
-    if #ids == 1 or i % 2 == number % 2 then   -- two threads
-      table.insert(requests, wrk.format("GET", nil, { ["Host"] = wrk.headers["Host"], ["Cookie"] = "session_id=" .. ids[i] }))
-    end
+  for id in io.lines(args[1]) do
+    table.insert(requests, wrk.format("GET", nil, { ["Host"] = wrk.headers["Host"], ["Cookie"] = "session_id=" .. id }))
   end
-  local next = 0
   request = function()
-    next = next % #requests + 1
-    return requests[next]
+    return requests[math.random(#requests)]
   end
 end
 
--- wrk's own count of bad statuses takes a redirect for a good answer.
+-- wrk itself counts a redirect as a success.
 function response(status)
   if status ~= 200 then failed = failed + 1 end
 end
@@ -35,6 +30,6 @@ end
 function done(summary, latency)
   local failures = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
   for _, thread in ipairs(threads) do failures = failures + thread:get("failed") end
-  print(string.format("result %d %d %d %d %d", summary.requests, summary.duration, latency:percentile(50),
-    latency:percentile(99), failures))
+  print(string.format("result %d %d %d %d %d %d", summary.requests, summary.duration, latency:percentile(50),
+    latency:percentile(99), failures, latency.max))
 end

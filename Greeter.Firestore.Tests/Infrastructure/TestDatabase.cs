@@ -15,14 +15,13 @@ internal sealed class TestDatabase : IDisposable
         Wire = new Wire(store(folder.Path));
         // Patient calls: the machine may be busy, and a commit whose time is up is not repeated.
         client = new FirestoreClient(new GrpcChannel(Wire, address, authorize: null, TimeSpan.FromSeconds(30)), time);
-        Db = new FirestoreDb(Emulator.NewProject(), "(default)", client, Gates);
+        Db = new FirestoreDb(Emulator.NewProject(), "(default)", client);
     }
 
     public FirestoreDb Db { get; }
 
     public Wire Wire { get; }
 
-    public DocumentGates Gates { get; } = new();
 
     public static TestDatabase OpenEmbedded(TimeProvider? time = null) =>
         new(folder => EmbeddedFirestore.Open(folder, TimeProvider.System), new Uri("http://embedded"), time);
@@ -42,7 +41,7 @@ internal sealed class TestDatabase : IDisposable
 
     public void Dispose()
     {
-        ((IDisposable)Db).Dispose();
+        client.Dispose();
         folder.Dispose();
     }
 }

@@ -27,6 +27,10 @@ internal sealed class Wire(HttpMessageHandler store) : DelegatingHandler(store)
     /// store.</summary>
     public Func<string, int, CancellationToken, Task<HttpResponseMessage?>>? Answer { get; set; }
 
+    /// <summary>Gets or sets what happens after the store has responded and before the client sees it: from a method and how
+    /// many of its calls there were before.</summary>
+    public Func<string, int, Task>? Responded { get; set; }
+
     /// <summary>Fails the first calls of a method with these statuses.</summary>
     public void Fail(string method, params StatusCode[] statuses) => Answer = (called, earlier, _) =>
         Task.FromResult(called == method && earlier < statuses.Length ? Failure(statuses[earlier]) : null);
@@ -51,7 +55,12 @@ internal sealed class Wire(HttpMessageHandler store) : DelegatingHandler(store)
             Commits.Enqueue(CommitRequest.Parser.ParseFrom(frame, GrpcFrame.HeaderSize, frame.Length - GrpcFrame.HeaderSize));
         }
         var answer = Answer is null ? null : await Answer(method, earlier, cancellationToken);
-        return answer ?? await base.SendAsync(request, cancellationToken);
+        var response = answer ?? await base.SendAsync(request, cancellationToken);
+        if (Responded is not null)
+        {
+            await Responded(method, earlier);
+        }
+        return response;
     }
 
     private static HttpResponseMessage Create(byte[] body, StatusCode status, string detail) => new(HttpStatusCode.OK)

@@ -1,32 +1,40 @@
-using Google.Protobuf;
 using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Embedded;
 
+using Duration = Google.Protobuf.WellKnownTypes.Duration;
 using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
 /// <summary>
-/// The documents, in memory and in a journal: a commit is there, all of it, before it is acknowledged. Does and refuses what
-/// Firestore does and refuses.
+/// The documents of the embedded store, in memory and in a journal. Reads and commits have the results and the statuses that
+/// Google's emulator gives.
 /// </summary>
 internal sealed class DocumentStore : IDisposable
 {
-    private const long CompactionRatio = 4;
-    private static readonly TimeSpan ExpiredDocumentsKept = TimeSpan.FromDays(1);
+    /// <summary>The journal is compacted when it is so many times as long as after the last compaction. So compactions get rarer
+    /// as the documents grow.</summary>
+    private const int GrowthBeforeCompaction = 4;
+
+    private static readonly Duration Microsecond = new() { Nanos = 1000 };
+
+    /// <summary>The start of the year 9999. Commit times rise, so a time just below the last one that protobuf has would
+    /// leave no times for later commits.</summary>
+    private static readonly Timestamp EndOfTime = new() { Seconds = 253_370_764_800 };
 
     private readonly Lock access = new();
     private readonly Journal journal;
     private readonly TimeProvider time;
     private readonly long compactionSize;
-    private readonly Dictionary<string, Stored> documents = [];
-    private long lastCommit;
-    private long liveBytes;
-    private long compactAgainAt;
+    // A document in here never changes; a commit replaces it. So responses can be encoded outside the lock.
+    private readonly Dictionary<string, Document> documents = [];
+    private Timestamp lastCommitTime = new();
+    private long nextCompaction;
 
-    /// <param name="journal">Is loaded, and disposed of with the store.</param>
+    /// <summary>Loads a journal and compacts it.</summary>
+    /// <param name="journal">The journal; disposed of with the store.</param>
     /// <param name="time">The clock.</param>
-    /// <param name="compactionSize">How many bytes of journal are too few to bother with.</param>
-    /// <exception cref="InvalidOperationException">The journal is damaged or cannot be written.</exception>
+    /// <param name="compactionSize">The length below which a journal in use is not compacted, in bytes.</param>
+    /// <exception cref="InvalidOperationException">The journal is damaged or can't be written.</exception>
     public DocumentStore(Journal journal, TimeProvider time, long compactionSize = 16 << 20)
     {
         (this.journal, this.time, this.compactionSize) = (journal, time, compactionSize);
@@ -40,7 +48,7 @@ internal sealed class DocumentStore : IDisposable
             journal.Dispose();
             if (IsDiskFailure(e))
             {
-                throw new InvalidOperationException($"{journal.Path} cannot be used: {e.Message}", e);
+                throw new InvalidOperationException($"{journal.Path} can't be used: {e.Message}", e);
             }
             throw;
         }
@@ -50,90 +58,82 @@ internal sealed class DocumentStore : IDisposable
 
     public void Dispose() => journal.Dispose();
 
+    /// <summary>Reads documents, all as of one moment.</summary>
     /// <exception cref="RpcException">INVALID_ARGUMENT.</exception>
     public List<BatchGetDocumentsResponse> BatchGet(BatchGetDocumentsRequest request)
     {
         DocumentRules.Check(request);
-        List<(string Name, Stored? Stored)> found;
-        Timestamp readTime;
-        // All as of one moment. While a commit is written or the journal compacted they wait, as the view's own commit would.
         lock (access)
         {
-            readTime = ToTimestamp(lastCommit);
-            found = [.. request.Documents.Distinct().Select(name => (name, documents.GetValueOrDefault(name)))];
+            return [.. request.Documents.Distinct().Select(name => documents.TryGetValue(name, out var document)
+                ? new BatchGetDocumentsResponse { Found = document, ReadTime = lastCommitTime }
+                : new BatchGetDocumentsResponse { Missing = name, ReadTime = lastCommitTime })];
         }
-        return found.ConvertAll(read => read.Stored is null
-            ? new BatchGetDocumentsResponse { Missing = read.Name, ReadTime = readTime }
-            : new BatchGetDocumentsResponse { Found = read.Stored.ToDocument(), ReadTime = readTime });
     }
 
+    /// <summary>Applies writes, all or none. They are in the journal when this method returns.</summary>
     /// <exception cref="RpcException">INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS or FAILED_PRECONDITION as from Firestore;
-    /// RESOURCE_EXHAUSTED if the journal cannot be written. Nothing has changed.</exception>
+    /// RESOURCE_EXHAUSTED if the journal can't be written; DATA_LOSS if another program changed it. Nothing has
+    /// changed.</exception>
     public CommitResponse Commit(CommitRequest request)
     {
         DocumentRules.Check(request);
         lock (access)
         {
             var commitTime = NextCommitTime();
-            var changes = Write(request.Writes, commitTime);
             var entry = new JournalEntry { CommitTime = commitTime };
-            foreach (var (name, change) in changes)
+            foreach (var (name, document) in Apply(request.Writes, commitTime))
             {
-                if (change.IsNone)
+                // A write that changes nothing keeps the update time.
+                if (!AreSame(documents.GetValueOrDefault(name), document))
                 {
-                    change.After = change.Before;
-                    continue;
+                    DocumentRules.CheckSize(document);
+                    entry.Writes.Add(document is null ? new Write { Delete = name } : new Write { Update = document });
                 }
-                DocumentRules.CheckSize(change.After);
-                entry.Writes.Add(change.After is null ? new Write { Delete = name } : new Write { Update = change.After });
             }
             Store(entry);
-            var results = request.Writes.Select(write => new V1.WriteResult { UpdateTime = changes[write.Name()].After?.UpdateTime });
+            var results = request.Writes.Select(
+                write => new V1.WriteResult { UpdateTime = documents.GetValueOrDefault(write.Name())?.UpdateTime });
             return new CommitResponse { CommitTime = commitTime, WriteResults = { results } };
         }
     }
 
-    private static Timestamp ToTimestamp(long microseconds) =>
-        Timestamp.FromDateTime(DateTime.UnixEpoch.AddTicks(microseconds * TimeSpan.TicksPerMicrosecond));
-
-    private static long ToMicroseconds(Timestamp? timestamp) =>
-        timestamp is null ? 0 : (timestamp.Seconds * 1_000_000) + (timestamp.Nanos / 1_000);
-
-    // .NET's for a file that is too long for its file system is the last.
+    // .NET reports a file that is too long for its file system as ArgumentOutOfRangeException.
     private static bool IsDiskFailure(Exception e) =>
         e is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException;
 
-    private static Document Update(Document? current, Write write, Timestamp commitTime)
-    {
-        var document = write.ApplyTo(current);
-        (document.CreateTime, document.UpdateTime) = (current?.CreateTime ?? commitTime, commitTime);
-        return document;
-    }
+    private static bool AreSame(Document? before, Document? after) => before is null || after is null
+        ? before == after
+        : before.CreateTime.Equals(after.CreateTime) && before.Fields.Equals(after.Fields);
 
-    private Document? Find(string name) => documents.GetValueOrDefault(name)?.ToDocument();
+    private static Timestamp RoundDown(Timestamp time) =>
+        time < EndOfTime
+            ? new Timestamp { Seconds = time.Seconds, Nanos = time.Nanos - (time.Nanos % 1000) }
+            : throw new RpcException(StatusCode.InvalidArgument, $"The time {time} is not before the year 9999.");
 
-    /// <summary>Now, but always after the last one: guards tell versions apart by it.</summary>
+    /// <summary>Returns the current time, but always a later one than before: preconditions tell versions of a document apart by
+    /// their times.</summary>
     private Timestamp NextCommitTime()
     {
-        var now = (time.GetUtcNow().UtcTicks - DateTime.UnixEpoch.Ticks) / TimeSpan.TicksPerMicrosecond;
-        lastCommit = Math.Max(now, lastCommit + 1);
-        return ToTimestamp(lastCommit);
+        var (now, next) = (RoundDown(Timestamp.FromDateTimeOffset(time.GetUtcNow())), lastCommitTime + Microsecond);
+        return lastCommitTime = now > next ? now : next;
     }
 
-    private Dictionary<string, Change> Write(IEnumerable<Write> writes, Timestamp commitTime)
+    /// <summary>Returns the written documents as they are after the writes; null for a deleted one.</summary>
+    private Dictionary<string, Document?> Apply(IEnumerable<Write> writes, Timestamp commitTime)
     {
-        var changes = new Dictionary<string, Change>();
+        var after = new Dictionary<string, Document?>();
         foreach (var write in writes)
         {
             var name = write.Name();
-            if (!changes.TryGetValue(name, out var change))
+            if (!after.TryGetValue(name, out var current))
             {
-                changes.Add(name, change = new Change(Find(name)));
-                DocumentRules.CheckPrecondition(write.CurrentDocument, name, change.Before);
+                current = documents.GetValueOrDefault(name);
+                DocumentRules.CheckPrecondition(write.CurrentDocument, name, current);
             }
-            change.After = write.Update is null ? null : Update(change.After, write, commitTime);
+            after[name] = write.ApplyTo(current, commitTime);
         }
-        return changes;
+        return after;
     }
 
     private void Store(JournalEntry entry)
@@ -144,57 +144,57 @@ internal sealed class DocumentStore : IDisposable
         }
         try
         {
-            Apply(entry, journal.Append(entry));
+            journal.Append(entry);
         }
         catch (Exception e) when (IsDiskFailure(e))
         {
-            throw new RpcException(StatusCode.ResourceExhausted, $"{journal.Path} cannot be written: {e.Message}", e);
+            throw new RpcException(StatusCode.ResourceExhausted, $"{journal.Path} can't be written: {e.Message}", e);
         }
-        if (journal.Length > Math.Max(compactAgainAt, Math.Max(compactionSize, CompactionRatio * liveBytes)))
+        Replay(entry);
+        if (journal.Length > nextCompaction)
         {
             TryCompact();
         }
     }
 
-    private void Apply(JournalEntry entry, int bytes)
+    private void Replay(JournalEntry entry)
     {
         foreach (var write in entry.Writes)
         {
-            var name = write.Name();
-            if (write.Update is not { } document)
+            if (write.Update is { } document)
             {
-                Remove(name);
-                continue;
+                documents[document.Name] = document;
             }
-            var stored = new Stored(document.ToByteArray(), bytes / entry.Writes.Count);
-            liveBytes += stored.Bytes - (documents.GetValueOrDefault(name)?.Bytes ?? 0);
-            documents[name] = stored;
+            else
+            {
+                documents.Remove(write.Delete);
+            }
         }
     }
 
-    private void Remove(string name)
+    /// <summary>Applies a commit from the journal, which people may have edited.</summary>
+    private void Restore(JournalEntry entry)
     {
-        if (documents.Remove(name, out var stored))
-        {
-            liveBytes -= stored.Bytes;
-        }
-    }
-
-    /// <summary>Takes a commit from the journal, which a person may have edited.</summary>
-    private void Restore(JournalEntry entry, int bytes)
-    {
-        lastCommit = Math.Max(lastCommit, ToMicroseconds(entry.CommitTime));
+        Advance(entry.CommitTime);
         foreach (var write in entry.Writes)
         {
             DocumentRules.Check(write);
             if (write.Update is { } document)
             {
-                document.UpdateTime = ToTimestamp(ToMicroseconds(document.UpdateTime ?? entry.CommitTime ?? NextCommitTime()));
-                document.CreateTime = ToTimestamp(ToMicroseconds(document.CreateTime ?? document.UpdateTime));
-                lastCommit = Math.Max(lastCommit, ToMicroseconds(document.UpdateTime));
+                document.UpdateTime = RoundDown(document.UpdateTime ?? entry.CommitTime ?? NextCommitTime());
+                document.CreateTime = RoundDown(document.CreateTime ?? document.UpdateTime);
+                Advance(document.UpdateTime);
             }
         }
-        Apply(entry, bytes);
+        Replay(entry);
+
+        void Advance(Timestamp? time)
+        {
+            if (time is not null && RoundDown(time) > lastCommitTime)
+            {
+                lastCommitTime = RoundDown(time);
+            }
+        }
     }
 
     private void TryCompact()
@@ -202,68 +202,26 @@ internal sealed class DocumentStore : IDisposable
         try
         {
             Compact();
-            compactAgainAt = 0;
         }
         catch (Exception e) when (IsDiskFailure(e))
         {
-            // The journal is as it was, only long.
-            compactAgainAt = journal.Length * 2;
+            // The journal is complete, only long.
+            nextCompaction = journal.Length * 2;
         }
     }
 
+    /// <summary>Leaves one line for each document in the journal.</summary>
     private void Compact()
     {
-        var horizon = Timestamp.FromDateTimeOffset(time.GetUtcNow() - ExpiredDocumentsKept);
-        var expired = new List<string>();
-        journal.Replace(Select());
-        foreach (var name in expired)
+        var entries = documents.Values.Select(
+            document => new JournalEntry { CommitTime = document.UpdateTime, Writes = { new Write { Update = document } } });
+        var newest = documents.Values.Max(document => document.UpdateTime) ?? new Timestamp();
+        if (newest < lastCommitTime)
         {
-            Remove(name);
+            // The last commit deleted a document. Its time stays, so that later ones are still later.
+            entries = entries.Append(new JournalEntry { CommitTime = lastCommitTime });
         }
-
-        // Parsed one by one: together they may be large.
-        IEnumerable<JournalEntry> Select()
-        {
-            expired.Clear();
-            var newest = 0L;
-            foreach (var (name, stored) in documents)
-            {
-                var document = stored.ToDocument();
-                if (document.Fields.GetValueOrDefault("expireAt")?.TimestampValue is { } end && end < horizon)
-                {
-                    expired.Add(name);
-                    continue;
-                }
-                newest = Math.Max(newest, ToMicroseconds(document.UpdateTime));
-                yield return new JournalEntry { CommitTime = document.UpdateTime, Writes = { new Write { Update = document } } };
-            }
-            if (newest < lastCommit)
-            {
-                // The last commit was of a document that is gone; its time stays.
-                yield return new JournalEntry { CommitTime = ToTimestamp(lastCommit) };
-            }
-        }
-    }
-
-    /// <summary>What a commit does to a document; null where there is none.</summary>
-    private sealed class Change(Document? before)
-    {
-        public Document? Before { get; } = before;
-
-        public Document? After { get; set; } = before;
-
-        /// <summary>Whether the document is as it was: then so is its time.</summary>
-        public bool IsNone => Before is null || After is null
-            ? Before == After
-            : Before.CreateTime.Equals(After.CreateTime) && Before.Fields.Equals(After.Fields);
-    }
-
-    /// <summary>A document as protobuf has it on the wire: two objects to the garbage collector, where a parsed one is
-    /// twenty.</summary>
-    /// <param name="Document">The document.</param>
-    /// <param name="Bytes">How many bytes it has in the journal.</param>
-    private sealed record Stored(byte[] Document, int Bytes)
-    {
-        public Document ToDocument() => V1.Document.Parser.ParseFrom(Document);
+        journal.Replace(entries);
+        nextCompaction = Math.Max(compactionSize, GrowthBeforeCompaction * journal.Length);
     }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using Google.Protobuf;
 using Greeter.Firestore.Transport;
@@ -6,16 +7,16 @@ using Greeter.Firestore.V1;
 namespace Greeter.Firestore.Embedded;
 
 /// <summary>
-/// Firestore in the process, for a laptop: answers the client's requests where otherwise a network would. It is no server, has
-/// no queries, indexes or security rules, and one process at a time.
+/// The embedded store for Development: handles the client's gRPC requests inside the process, without a network. It has no
+/// queries, indexes or security rules, and serves one process.
 /// </summary>
 internal sealed class EmbeddedFirestore(DocumentStore documents) : HttpMessageHandler
 {
-    /// <summary>The file that the documents are in.</summary>
+    /// <summary>Gets the path of the file with the documents.</summary>
     public string JournalPath => documents.JournalPath;
 
-    /// <summary>Loads the documents in a folder, which is made if there is none.</summary>
-    /// <exception cref="InvalidOperationException">The folder is in use, cannot be written or holds a damaged file; the message
+    /// <summary>Loads the documents in a folder; creates the folder if it is missing.</summary>
+    /// <exception cref="InvalidOperationException">The folder is in use, can't be written, or its file is damaged. The message
     /// says what to do.</exception>
     public static EmbeddedFirestore Open(string folder, TimeProvider time) => new(new DocumentStore(Journal.Open(folder), time));
 
@@ -25,7 +26,7 @@ internal sealed class EmbeddedFirestore(DocumentStore documents) : HttpMessageHa
         cancellationToken.ThrowIfCancellationRequested();
         try
         {
-            return CreateResponse(Answer(request.RequestUri!.AbsolutePath, frame), new Status(StatusCode.OK, ""));
+            return CreateResponse(Call(request.RequestUri!.AbsolutePath, frame), new Status(StatusCode.OK, ""));
         }
         catch (RpcException e)
         {
@@ -42,15 +43,13 @@ internal sealed class EmbeddedFirestore(DocumentStore documents) : HttpMessageHa
         base.Dispose(disposing);
     }
 
-    private byte[] Answer(string method, byte[] frame) => method switch
+    private byte[] Call(string method, byte[] frame) => method switch
     {
         FirestoreClient.BatchGetDocuments =>
-            Join(documents.BatchGet(Parse(BatchGetDocumentsRequest.Parser, frame)).ConvertAll(GrpcFrame.Encode)),
+            [.. documents.BatchGet(Parse(BatchGetDocumentsRequest.Parser, frame)).SelectMany(GrpcFrame.Encode)],
         FirestoreClient.Commit => GrpcFrame.Encode(documents.Commit(Parse(CommitRequest.Parser, frame))),
-        _ => throw new RpcException(StatusCode.Unimplemented, $"The embedded Firestore has no {method}."),
+        _ => throw new RpcException(StatusCode.Unimplemented, $"The embedded store does not implement {method}."),
     };
-
-    private static byte[] Join(List<byte[]> frames) => frames.Count == 1 ? frames[0] : [.. frames.SelectMany(frame => frame)];
 
     private static TRequest Parse<TRequest>(MessageParser<TRequest> parser, byte[] frame)
         where TRequest : IMessage<TRequest> =>
@@ -62,7 +61,7 @@ internal sealed class EmbeddedFirestore(DocumentStore documents) : HttpMessageHa
         Content = new ByteArrayContent(body) { Headers = { ContentType = GrpcFrame.ContentType } },
         TrailingHeaders =
         {
-            { GrpcStatus.Name, ((int)status.StatusCode).ToString(System.Globalization.CultureInfo.InvariantCulture) },
+            { GrpcStatus.Name, ((int)status.StatusCode).ToString(CultureInfo.InvariantCulture) },
             { GrpcStatus.MessageName, Uri.EscapeDataString(status.Detail) },
         },
     };

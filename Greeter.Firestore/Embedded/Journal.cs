@@ -1,95 +1,111 @@
 using System.Text;
 using Google.Protobuf;
-using Microsoft.Win32.SafeHandles;
 
 namespace Greeter.Firestore.Embedded;
 
 /// <summary>
-/// A file of commits, one JSON object a line, and beside it a file that keeps other processes out. What was appended survives
-/// the process, also <c>kill -9</c>; a power loss is not promised.
+/// A file of commits, one JSON object a line, beside a lock file that keeps other processes out. An appended line survives the
+/// end of the process, also <c>kill -9</c>. It may not survive a power failure.
 /// </summary>
 internal sealed class Journal : IDisposable
 {
     private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    private readonly FileStream processLock;
-    private readonly JournalLine line = new();
-    private SafeFileHandle? file;
+    private readonly FileStream lockFile;
 
-    private Journal(string path, FileStream processLock) => (Path, this.processLock) = (path, processLock);
+    private Journal(string path, FileStream lockFile) => (Path, this.lockFile) = (path, lockFile);
 
+    /// <summary>Gets the path of the file.</summary>
     public string Path { get; }
 
-    /// <summary>In bytes.</summary>
+    /// <summary>Gets the length of the file as this process wrote it, in bytes.</summary>
     public long Length { get; private set; }
 
-    /// <exception cref="InvalidOperationException">Another process has the folder, or it cannot be made or written.</exception>
+    /// <summary>Locks a folder; creates it if it is missing.</summary>
+    /// <exception cref="InvalidOperationException">Another process uses the folder, or it can't be created or
+    /// written.</exception>
     public static Journal Open(string folder)
     {
         folder = System.IO.Path.GetFullPath(folder);
         try
         {
             Directory.CreateDirectory(folder);
-            var processLock = new FileStream(
+            var lockFile = new FileStream(
                 System.IO.Path.Combine(folder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            return new Journal(System.IO.Path.Combine(folder, "documents.jsonl"), processLock);
+            return new Journal(System.IO.Path.Combine(folder, "documents.jsonl"), lockFile);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new InvalidOperationException(
-                $"The sessions' folder {folder} cannot be used: {e.Message} Set Firestore__EmbeddedFolder to another folder; "
-                + "processes that are to share their sessions need the emulator: set FIRESTORE_EMULATOR_HOST.", e);
+                $"The documents' folder {folder} can't be used: {e.Message} Set Firestore__EmbeddedFolder to another folder. "
+                + "To share documents between processes, use the emulator: set FIRESTORE_EMULATOR_HOST.", e);
         }
     }
 
-    /// <summary>Hands out what was appended, with how many bytes each took. A last line that was cut off in writing is no
-    /// commit.</summary>
-    /// <exception cref="InvalidOperationException">A line is damaged, or its commit was refused with an
-    /// <see cref="RpcException"/>; the message has its number.</exception>
-    public void Load(Action<JournalEntry, int> apply)
+    /// <summary>Passes each commit in the file to a method. Drops a last line that was cut off while it was written, because its
+    /// commit was never acknowledged.</summary>
+    /// <exception cref="InvalidOperationException">A line is damaged, or the method refused its commit with an
+    /// <see cref="RpcException"/>. The message has the number of the line.</exception>
+    public void Load(Action<JournalEntry> apply)
     {
         if (!File.Exists(Path))
         {
             return;
         }
-        // Latin-1 keeps bytes as they are: each line is decoded by itself, so that a bad byte is found in its line.
-        using var reader = new StreamReader(Path, Encoding.Latin1, detectEncodingFromByteOrderMarks: false);
-        for (var number = 1; reader.ReadLine() is { } line; number++)
+        var file = File.ReadAllBytes(Path);
+        var number = 0;
+        foreach (var range in file.AsSpan().Split((byte)'\n'))
         {
+            number++;
             try
             {
-                var text = StrictUtf8.GetString(Encoding.Latin1.GetBytes(line)).Trim('\uFEFF', ' ', '\t');
-                if (text.Length > 0)
+                // People edit the file: a byte order mark, blank lines and Windows line ends are allowed.
+                var line = StrictUtf8.GetString(file.AsSpan(range)).Trim('\uFEFF', ' ', '\t', '\r');
+                if (line.Length > 0)
                 {
-                    apply(JournalEntry.Parser.ParseJson(text), line.Length);
+                    apply(JournalEntry.Parser.ParseJson(line));
                 }
             }
-            catch (Exception e) when (IsDamage(e))
+            catch (Exception e) when (IsSyntaxError(e) || e is RpcException)
             {
-                if (e is RpcException || !reader.EndOfStream || EndsWithNewline())
+                var isCutOff = range.End.Value == file.Length && IsSyntaxError(e);
+                if (!isCutOff)
                 {
                     throw new InvalidOperationException(
-                        $"{Path}, line {number}, is damaged: {e.Message} Mend the line, or delete it and the commit that it was.",
-                        e);
+                        $"{Path}, line {number}, is damaged: {e.Message} Fix the line, or delete it and so its commit.", e);
                 }
             }
         }
     }
 
-    /// <summary>Adds a line, and says how many bytes it has. Where that fails the line is not there.</summary>
+    /// <summary>Appends a commit. If that fails, the file stays as it was.</summary>
+    /// <exception cref="RpcException">DATA_LOSS: the file is gone or has another length than this process gave it.</exception>
     /// <exception cref="IOException">The disk is full or gone.</exception>
     /// <exception cref="UnauthorizedAccessException">The file may not be written.</exception>
-    public int Append(JournalEntry entry)
+    public void Append(JournalEntry entry)
     {
-        file ??= File.OpenHandle(Path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
-        var encoded = line.Encode(entry);
-        // Over what a full disk cut off, if anything; the rest of that has no newline and is dropped by Load.
-        RandomAccess.Write(file, encoded, Length);
-        Length += encoded.Length;
-        return encoded.Length;
+        // Opened for each commit: an open file stays writable after it was deleted or replaced, and its commits would be lost.
+        using var file = OpenForAppend();
+        var length = file.Length;
+        if (length != Length)
+        {
+            throw ChangedByAnother($"has {length} bytes instead of {Length}");
+        }
+        try
+        {
+            file.Position = Length;
+            file.Write(Encode(entry));
+            Length = file.Position;
+        }
+        catch
+        {
+            // On a full disk a part of the line may be there.
+            file.SetLength(Length);
+            throw;
+        }
     }
 
-    /// <summary>Makes the file hold these entries and nothing else, all or nothing.</summary>
+    /// <summary>Replaces the whole file with these commits, all or nothing.</summary>
     /// <exception cref="IOException">The disk is full or gone; the file is as it was.</exception>
     /// <exception cref="UnauthorizedAccessException">The folder may not be written; the file is as it was.</exception>
     public void Replace(IEnumerable<JournalEntry> entries)
@@ -97,10 +113,16 @@ internal sealed class Journal : IDisposable
         var replacement = Path + ".new";
         try
         {
-            var length = Write(replacement, entries);
-            // Windows does not move over an open file; the next line opens it again.
-            file?.Dispose();
-            file = null;
+            long length;
+            using (var file = new FileStream(replacement, FileMode.Create, FileAccess.Write))
+            {
+                foreach (var entry in entries)
+                {
+                    file.Write(Encode(entry));
+                }
+                file.Flush(flushToDisk: true);
+                length = file.Length;
+            }
             File.Move(replacement, Path, overwrite: true);
             Length = length;
         }
@@ -111,32 +133,26 @@ internal sealed class Journal : IDisposable
         }
     }
 
-    public void Dispose()
-    {
-        file?.Dispose();
-        line.Dispose();
-        processLock.Dispose();
-    }
+    public void Dispose() => lockFile.Dispose();
 
-    private static bool IsDamage(Exception e) =>
-        e is InvalidProtocolBufferException or InvalidJsonException or FormatException
-            or DecoderFallbackException or RpcException;
+    private static byte[] Encode(JournalEntry entry) => StrictUtf8.GetBytes(JsonFormatter.Default.Format(entry) + "\n");
 
-    private long Write(string path, IEnumerable<JournalEntry> entries)
+    private static bool IsSyntaxError(Exception e) =>
+        e is InvalidProtocolBufferException or InvalidJsonException or FormatException or DecoderFallbackException;
+
+    private FileStream OpenForAppend()
     {
-        using var stream = new FileStream(path, FileMode.Create, FileAccess.Write);
-        foreach (var entry in entries)
+        try
         {
-            stream.Write(line.Encode(entry));
+            return new FileStream(Path, FileMode.Open, FileAccess.Write, FileShare.Read, bufferSize: 0);
         }
-        stream.Flush(flushToDisk: true);
-        return stream.Length;
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw ChangedByAnother("is gone");
+        }
     }
 
-    private bool EndsWithNewline()
-    {
-        using var stream = File.OpenRead(Path);
-        stream.Seek(-1, SeekOrigin.End);
-        return stream.ReadByte() == '\n';
-    }
+    private RpcException ChangedByAnother(string change) => new(
+        StatusCode.DataLoss,
+        $"{Path} {change}: another program changed it. Restart the app to load the file as it is now, or put it back as it was.");
 }

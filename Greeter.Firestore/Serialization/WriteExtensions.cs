@@ -3,31 +3,29 @@ using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Serialization;
 
+using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
+
 /// <summary>Applies writes to documents, as Firestore does.</summary>
 internal static class WriteExtensions
 {
     /// <summary>Returns the name of the document that is written.</summary>
     public static string Name(this Write write) => write.Update?.Name ?? write.Delete;
 
-    /// <summary>Returns a document as it is after an update, without its times.</summary>
-    /// <remarks>Without a mask, the update's fields replace all others. With a mask, only the fields that it names change; those
-    /// that the update doesn't have are removed.</remarks>
-    /// <param name="write">The update.</param>
-    /// <param name="current">The document before the update, which isn't changed; <c>null</c> if it didn't exist.</param>
-    public static Document ApplyTo(this Write write, Document? current)
+    /// <summary>Returns the document after the write; null after a delete.</summary>
+    /// <remarks>Without a mask, an update replaces all fields. With a mask, it replaces the fields that the mask names, and removes
+    /// those of them that it doesn't contain.</remarks>
+    /// <param name="write">The write.</param>
+    /// <param name="current">The document before the write, which stays as it is; null if it doesn't exist.</param>
+    /// <param name="updateTime">The document's update time after the write.</param>
+    public static Document? ApplyTo(this Write write, Document? current, Timestamp updateTime)
     {
-        var (update, mask) = (write.Update, write.UpdateMask);
-        var document = new Document { Name = update.Name };
-        if (mask is null)
+        if (write.Update is not { } update)
         {
-            document.Fields.Add(update.Fields);
-            return document;
+            return null;
         }
-        if (current is not null)
-        {
-            document.Fields.Add(current.Fields);
-        }
-        foreach (var path in mask.FieldPaths)
+        var document = new Document { Name = update.Name, CreateTime = current?.CreateTime ?? updateTime, UpdateTime = updateTime };
+        document.Fields.Add((write.UpdateMask is null ? update : current)?.Fields ?? []);
+        foreach (var path in write.UpdateMask?.FieldPaths ?? [])
         {
             var names = FieldPath.Parse(path);
             Set(document.Fields, names, Find(update.Fields, names));

@@ -2,9 +2,9 @@ using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Transport;
 
-/// <summary>The two methods of google.firestore.v1.Firestore that this client calls.</summary>
-/// <param name="channel">Where they are called.</param>
-/// <param name="time">What the pauses between attempts go by; the system's unless given.</param>
+/// <summary>Calls the two methods of google.firestore.v1.Firestore that this client needs.</summary>
+/// <param name="channel">Sends the calls.</param>
+/// <param name="time">The clock of the pauses between attempts; the system's if null.</param>
 internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = null) : IDisposable
 {
     public const string BatchGetDocuments = "/google.firestore.v1.Firestore/BatchGetDocuments";
@@ -12,48 +12,51 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
 
     public void Dispose() => channel.Dispose();
 
-    public Retry NewRetry(CancellationToken cancellationToken) => new(time ?? TimeProvider.System, cancellationToken);
+    public Backoff CreateBackoff(CancellationToken cancellationToken) => new(time ?? TimeProvider.System, cancellationToken);
 
-    /// <summary>Reads one document, again where that may help.</summary>
+    /// <summary>Reads one document. Repeats the call after a transient failure.</summary>
     public async Task<BatchGetDocumentsResponse> BatchGetDocumentsAsync(
         BatchGetDocumentsRequest request, CancellationToken cancellationToken)
     {
-        var retry = NewRetry(cancellationToken);
+        var backoff = CreateBackoff(cancellationToken);
         try
         {
             while (true)
             {
                 try
                 {
-                    return Check(await channel.CallAsync(
-                        BatchGetDocuments, request.Database, request, BatchGetDocumentsResponse.Parser, cancellationToken));
+                    var response = await channel.CallAsync(
+                        BatchGetDocuments, request.Database, request, BatchGetDocumentsResponse.Parser, cancellationToken);
+                    ThrowIfIncomplete(response);
+                    return response;
                 }
-                catch (RpcException e) when (Retry.AllowsReadAfter(e))
+                catch (RpcException e) when (e.StatusCode is StatusCode.Unavailable or StatusCode.Internal or StatusCode.DeadlineExceeded)
                 {
-                    retry.Record(e);
-                    await retry.PauseAsync();
+                    await backoff.PauseAsync(e, Backoff.AfterTransientFailure);
                 }
             }
         }
-        catch (OperationCanceledException e) when (retry.IsBehind(e))
+        catch (OperationCanceledException e) when (backoff.IsInterruptedBy(e))
         {
-            throw retry.ToCancellation();
+            throw backoff.ToCancellation();
         }
     }
 
-    /// <summary>Writes, in one call: what is done after a failure is up to the caller, who knows what was written.</summary>
+    /// <summary>Writes, in one call that is never repeated: only the caller knows whether it may be.</summary>
     public async Task<CommitResponse> CommitAsync(CommitRequest request, CancellationToken cancellationToken)
     {
         var response = await channel.CallAsync(Commit, request.Database, request, CommitResponse.Parser, cancellationToken);
         return response.WriteResults.Count == request.Writes.Count
             ? response
-            : throw new RpcException(StatusCode.Internal, "The answer does not tell of each write.");
+            : throw new RpcException(new Status(StatusCode.Internal, "The response doesn't have one result for each write."));
     }
 
-    // An empty answer must not pass for a missing document, nor a document without a time for one that can be guarded.
-    private static BatchGetDocumentsResponse Check(BatchGetDocumentsResponse response) =>
-        response.ReadTime is not null
-        && (response.ResultCase == BatchGetDocumentsResponse.ResultOneofCase.Missing || response.Found?.UpdateTime is not null)
-            ? response
-            : throw new RpcException(StatusCode.Internal, "The answer holds neither a document nor that it is missing.");
+    // An empty response must not count as a missing document, and a precondition needs the document's time.
+    private static void ThrowIfIncomplete(BatchGetDocumentsResponse response)
+    {
+        if (response.ResultCase != BatchGetDocumentsResponse.ResultOneofCase.Missing && response.Found?.UpdateTime is null)
+        {
+            throw new RpcException(new Status(StatusCode.Internal, "The response has neither a document nor the name of a missing one."));
+        }
+    }
 }

@@ -5,18 +5,21 @@ using Google.Protobuf;
 namespace Greeter.Firestore.Transport;
 
 /// <summary>
-/// A message on the wire: a flag byte (1: compressed), its length in 4 bytes, big-endian, and the message.
+/// A message on the wire: a flag byte (1: compressed), the length in 4 bytes, big-endian, then the message.
 /// Source: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 /// </summary>
 internal static class GrpcFrame
 {
+    /// <summary>The size of the header before a message, in bytes.</summary>
     public const int HeaderSize = 5;
 
-    /// <summary>gRPC's usual limit for a message received, and four times what a document can be.</summary>
+    /// <summary>The limit of a message in bytes, for a request and for a response: gRPC's default, and four times the limit of a
+    /// document.</summary>
     public const int MaxMessageSize = 4 << 20;
 
     public static MediaTypeHeaderValue ContentType { get; } = new("application/grpc");
 
+    /// <summary>Returns a message with its header.</summary>
     public static byte[] Encode(IMessage message)
     {
         var size = message.CalculateSize();
@@ -26,14 +29,14 @@ internal static class GrpcFrame
         return frame;
     }
 
-    /// <summary>How long the message behind this header is, in bytes.</summary>
-    /// <exception cref="RpcException">INTERNAL if it is compressed, which nobody asked for; RESOURCE_EXHAUSTED if it is longer
-    /// than <see cref="MaxMessageSize"/>.</exception>
+    /// <summary>Returns the size of the message after a header, in bytes.</summary>
+    /// <exception cref="RpcException">INTERNAL if the message is compressed; RESOURCE_EXHAUSTED if it is larger than
+    /// <see cref="MaxMessageSize"/>.</exception>
     public static int DecodeHeader(ReadOnlySpan<byte> header)
     {
         if (header[0] != 0)
         {
-            throw new RpcException(StatusCode.Internal, "The message is compressed, although no compression was asked for.");
+            throw new RpcException(StatusCode.Internal, "The message is compressed, although no compression was requested.");
         }
         var size = BinaryPrimitives.ReadUInt32BigEndian(header[1..]);
         return size <= MaxMessageSize

@@ -3,32 +3,32 @@ using System.Net.Http.Headers;
 
 namespace Greeter.Firestore.Transport;
 
-/// <summary>Where a call's status stands, and what it is where the server could not give one.</summary>
+/// <summary>Finds the status of a call in a response, or derives one from HTTP or from an exception.</summary>
 internal static class GrpcStatus
 {
     public const string Name = "grpc-status";
     public const string MessageName = "grpc-message";
 
-    /// <summary>Throws unless the answer is gRPC at all; a proxy's error page is not.</summary>
+    /// <summary>Throws unless the response is a gRPC response. A proxy's error page is not.</summary>
     /// <exception cref="RpcException">The HTTP version, status or content type is not gRPC's.</exception>
     public static void ThrowIfNotGrpc(HttpResponseMessage response)
     {
         if (response.Version.Major < 2)
         {
-            throw new RpcException(StatusCode.Internal, $"The answer came over HTTP/{response.Version}, gRPC needs HTTP/2.");
+            throw new RpcException(StatusCode.Internal, $"The response came over HTTP/{response.Version}. gRPC needs HTTP/2.");
         }
         if ((int)response.StatusCode != 200)
         {
-            throw new RpcException(FromHttp((int)response.StatusCode), $"The answer has HTTP status {(int)response.StatusCode}.");
+            throw new RpcException(FromHttp((int)response.StatusCode), $"The response has HTTP status {(int)response.StatusCode}.");
         }
         var mediaType = response.Content.Headers.ContentType?.MediaType;
         if (mediaType != "application/grpc" && mediaType?.StartsWith("application/grpc+", StringComparison.Ordinal) != true)
         {
-            throw new RpcException(StatusCode.Unknown, $"The answer is '{mediaType}', not application/grpc.");
+            throw new RpcException(StatusCode.Unknown, $"The content type of the response is '{mediaType}', not application/grpc.");
         }
     }
 
-    /// <summary>Whether there is a status; one that is not OK is thrown.</summary>
+    /// <summary>Returns whether the headers or trailers have a status, which then is OK.</summary>
     /// <exception cref="RpcException">The status is not OK.</exception>
     public static bool ThrowIfFailed(HttpResponseHeaders headers)
     {
@@ -47,10 +47,10 @@ internal static class GrpcStatus
         var detail = headers.TryGetValues(MessageName, out var texts) ? Uri.UnescapeDataString(string.Join(',', texts)) : "";
         throw isKnown
             ? new RpcException((StatusCode)code, detail)
-            : new RpcException(StatusCode.Unknown, $"The answer has grpc-status '{text}'. {detail}");
+            : new RpcException(StatusCode.Unknown, $"The response has grpc-status '{text}'. {detail}");
     }
 
-    /// <summary>What a request that got no answer ended with.</summary>
+    /// <summary>Returns the status of a call that ended with an exception of the transport.</summary>
     public static StatusCode FromTransport(Exception exception)
     {
         for (var e = exception; e is not null; e = e.InnerException)
@@ -60,8 +60,7 @@ internal static class GrpcStatus
                 return FromHttp2Error(protocol.ErrorCode);
             }
         }
-        return exception is EndOfStreamException
-            or HttpRequestException { HttpRequestError: HttpRequestError.VersionNegotiationError }
+        return exception is EndOfStreamException or HttpRequestException { HttpRequestError: HttpRequestError.VersionNegotiationError }
             ? StatusCode.Internal
             : StatusCode.Unavailable;
     }

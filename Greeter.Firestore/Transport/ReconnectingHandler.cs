@@ -2,17 +2,18 @@ using System.Diagnostics;
 
 namespace Greeter.Firestore.Transport;
 
-/// <summary>
-/// Gives up connections that are open but dead: HTTP/2 puts all calls on one connection, and where its packets go nowhere (a
-/// gateway that forgot it, an instance that was frozen) all of them would wait until a ping goes unanswered, 35 s. So a
-/// call that is cancelled after a while in which nothing at all was answered takes its connections with it; the next one opens
-/// another. A store that is merely slow costs a connection per <see cref="Patience"/> at most.
-/// </summary>
-/// <param name="create">Makes what holds the connections.</param>
+/// <summary>Replaces HTTP/2 connections that are open but unresponsive.</summary>
+/// <remarks>
+/// HTTP/2 puts all calls on one connection. If its packets get lost (a gateway dropped its state, an instance was frozen), every
+/// call would wait until a ping fails after 35 s. So a call that is cancelled after <see cref="Threshold"/>, while no response
+/// arrived at all, makes the next call open a new connection. A server that is only slow costs one connection per
+/// <see cref="Threshold"/> at most.
+/// </remarks>
+/// <param name="create">Creates the handler that holds the connections.</param>
 internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create) : HttpMessageHandler
 {
-    /// <summary>How long a call has waited at least. A visitor who leaves sooner says nothing about the connection.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(500);
+    /// <summary>How long a call must have waited. A visitor who leaves sooner says nothing about the connection.</summary>
+    private static readonly TimeSpan Threshold = TimeSpan.FromMilliseconds(500);
 
     private readonly Lock access = new();
     private Connections current = new(create());
@@ -24,11 +25,11 @@ internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create) : Htt
         try
         {
             var response = await connections.Invoker.SendAsync(request, cancellationToken);
-            Volatile.Write(ref connections.Answered, Stopwatch.GetTimestamp());
+            Volatile.Write(ref connections.LastResponse, Stopwatch.GetTimestamp());
             return response;
         }
         catch (OperationCanceledException) when (
-            Stopwatch.GetElapsedTime(started) >= Patience && Volatile.Read(ref connections.Answered) < started)
+            Stopwatch.GetElapsedTime(started) >= Threshold && Volatile.Read(ref connections.LastResponse) < started)
         {
             Replace(connections);
             throw;
@@ -49,44 +50,44 @@ internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create) : Htt
     {
         lock (access)
         {
-            current.Users++;
+            current.WaitingCalls++;
             return current;
         }
     }
 
-    private void Replace(Connections dead)
+    private void Replace(Connections unresponsive)
     {
         lock (access)
         {
-            if (current == dead)
+            if (current == unresponsive)
             {
                 current = new Connections(create());
             }
         }
     }
 
-    // Whoever is the last to leave what was replaced disposes of it; answers that are still being read are let finish.
-    private void Leave(Connections left)
+    // The last waiting call disposes of replaced connections. Responses that are being read are not interrupted by that.
+    private void Leave(Connections connections)
     {
-        bool isOver;
+        bool isUnused;
         lock (access)
         {
-            isOver = --left.Users == 0 && left != current;
+            isUnused = --connections.WaitingCalls == 0 && connections != current;
         }
-        if (isOver)
+        if (isUnused)
         {
-            left.Invoker.Dispose();
+            connections.Invoker.Dispose();
         }
     }
 
     private sealed class Connections(HttpMessageHandler handler)
     {
-        /// <summary>When the latest answer began, as <see cref="Stopwatch"/> has it.</summary>
-        public long Answered;
+        /// <summary>When the latest response began, in <see cref="Stopwatch"/> ticks.</summary>
+        public long LastResponse;
 
         public HttpMessageInvoker Invoker { get; } = new(handler);
 
-        /// <summary>The calls that wait for an answer.</summary>
-        public int Users { get; set; }
+        /// <summary>The number of calls that wait for a response.</summary>
+        public int WaitingCalls { get; set; }
     }
 }

@@ -2,9 +2,9 @@ using System.Globalization;
 using System.Net;
 using System.Text.RegularExpressions;
 
-namespace Greeter.Tests.Infrastructure;
+namespace Greeter.Testing;
 
-/// <summary>What one visit got.</summary>
+/// <summary>The response to one visit.</summary>
 public sealed partial record Visit(HttpStatusCode Status, long Views, string Greeting, string? Id, string Page)
 {
     public static async Task<Visit> ReadAsync(HttpResponseMessage response)

@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 
-namespace Greeter.Tests.Infrastructure;
+namespace Greeter.Testing;
 
 /// <summary>Keeps what was logged.</summary>
 public sealed class CapturingLoggerProvider : ILoggerProvider

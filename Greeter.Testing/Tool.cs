@@ -1,6 +1,6 @@
-namespace Greeter.Tests.Infrastructure;
+namespace Greeter.Testing;
 
-internal static class Tool
+public static class Tool
 {
     public static bool IsOnPath(string name) => (Environment.GetEnvironmentVariable("PATH") ?? "")
         .Split(Path.PathSeparator)

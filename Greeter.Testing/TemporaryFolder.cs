@@ -1,4 +1,4 @@
-namespace Greeter.Tests.Infrastructure;
+namespace Greeter.Testing;
 
 public sealed class TemporaryFolder : IDisposable
 {

@@ -1,55 +1,13 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using System.Threading.Channels;
 
-namespace Greeter.Tests.Infrastructure;
+namespace Greeter.Testing;
 
-/// <summary>The ways through a relay.</summary>
-[Flags]
-internal enum Way
-{
-    Up = 1,
-    Down = 2,
-    Both = Up | Down,
-}
-
-/// <summary>What becomes of a connection.</summary>
-internal enum Fate
-{
-    /// <summary>It goes on.</summary>
-    None,
-
-    /// <summary>Both ends are closed.</summary>
-    Cut,
-
-    /// <summary>Both ends are reset.</summary>
-    Reset,
-
-    /// <summary>No more comes this way, and the other end is told so; the other way goes on.</summary>
-    HalfClose,
-
-    /// <summary>No more comes this way, and nobody is told, even after the fault is over.</summary>
-    Swallow,
-
-    /// <summary>Random bytes come this way instead.</summary>
-    Garbage,
-}
-
-/// <summary>A fault of the network.</summary>
-/// <param name="Fate">What becomes of a connection.</param>
-/// <param name="Ways">On which of its ways.</param>
-/// <param name="Within">After how many bytes at most, at random; 0 for at once.</param>
-internal sealed record Fault(Fate Fate = Fate.None, Way Ways = Way.Both, int Within = 0)
-{
-    /// <summary>For how long every read is held up at most, at random.</summary>
-    public TimeSpan Delay { get; init; }
-
-    /// <summary>Which reads on their way up are fatal: every n-th of all connections together; about a request each.</summary>
-    public int EveryNth { get; init; }
-}
-
-/// <summary>A TCP relay between an app and its store, with faults.</summary>
-internal sealed class Relay : IDisposable
+/// <summary>A TCP relay between an app and Firestore that counts calls, adds latency, and injects faults.</summary>
+public sealed class Relay : IDisposable
 {
     private readonly TcpListener listener = new(IPAddress.Loopback, 0);
     private readonly ConcurrentDictionary<Socket, bool> sockets = [];
@@ -59,51 +17,59 @@ internal sealed class Relay : IDisposable
     private volatile string target;
     private int hits;
     private int requests;
+    private long calls;
 
-    /// <param name="target">host:port</param>
-    /// <param name="seed">Of what happens at random.</param>
-    public Relay(string target, int seed)
+    /// <summary>Starts a relay.</summary>
+    /// <param name="target">The address of Firestore as host:port.</param>
+    /// <param name="seed">The seed of everything random.</param>
+    public Relay(string target, int seed = 0)
     {
         (home, this.target, random) = (target, target, new Random(seed));
         listener.Start();
         _ = AcceptAsync();
     }
 
-    /// <summary>host:port</summary>
+    /// <summary>Gets the address to connect to, as host:port.</summary>
     public string Host => listener.LocalEndpoint.ToString()!;
 
-    /// <summary>How often a fault has struck.</summary>
+    /// <summary>Gets the latency that the relay adds in each direction.</summary>
+    public TimeSpan Latency { get; init; }
+
+    /// <summary>Gets the number of gRPC calls so far, retries included.</summary>
+    public long Calls => Interlocked.Read(ref calls);
+
+    /// <summary>Gets how often a fault has hit.</summary>
     public int Hits => hits;
 
-    /// <summary>The fault from now on, for the connections there are and for new ones.</summary>
+    /// <summary>Injects a fault into all connections, present and future, instead of the last one.</summary>
     public void Suffer(Fault next) => fault = next;
 
-    /// <summary>Ends all connections; new ones lead elsewhere.</summary>
+    /// <summary>Ends all connections, and connects new ones to another server.</summary>
     public void LeadTo(string elsewhere)
     {
         Interlocked.Increment(ref hits);
         target = elsewhere;
-        CutAll();
+        CloseAll();
     }
 
-    /// <summary>All is well again; connections that a fault has left dead stay so.</summary>
+    /// <summary>Clears the fault. A connection that a fault has broken stays broken.</summary>
     public void Heal()
     {
         fault = new Fault();
         if (target != home)
         {
             target = home;
-            CutAll();
+            CloseAll();
         }
     }
 
     public void Dispose()
     {
         listener.Dispose();
-        CutAll();
+        CloseAll();
     }
 
-    private void CutAll()
+    private void CloseAll()
     {
         foreach (var socket in sockets.Keys)
         {
@@ -122,43 +88,63 @@ internal sealed class Relay : IDisposable
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
-            // Disposed.
+            // The relay is disposed.
         }
     }
 
     private async Task JoinAsync(Socket app)
     {
-        using var store = new Socket(SocketType.Stream, ProtocolType.Tcp);
-        app.NoDelay = store.NoDelay = true;
-        sockets[app] = sockets[store] = true;
+        using var firestore = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        app.NoDelay = firestore.NoDelay = true;
+        sockets[app] = sockets[firestore] = true;
         try
         {
-            await store.ConnectAsync(IPEndPoint.Parse(target));
-            var up = PumpAsync(app, store, Way.Up);
-            var down = PumpAsync(store, app, Way.Down);
+            await firestore.ConnectAsync(IPEndPoint.Parse(target));
+            var up = PumpAsync(app, firestore, Way.Up);
+            var down = PumpAsync(firestore, app, Way.Down);
             await await Task.WhenAny(up, down);
             await Task.WhenAll(up, down);
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
-            // One side has gone, so the other goes too.
+            // One side is closed, so the other one is closed too.
         }
         finally
         {
             app.Dispose();
             sockets.TryRemove(app, out _);
-            sockets.TryRemove(store, out _);
+            sockets.TryRemove(firestore, out _);
         }
     }
 
-    // Ends when nothing more comes, throws when the connection is over.
+    // Ends when one side sends no more, and throws when the connection is broken.
     private async Task PumpAsync(Socket from, Socket to, Way way)
     {
+        var pending = Channel.CreateBounded<(long ReadAt, Memory<byte> Bytes)>(100);
+        var reading = ReadAsync(from, pending.Writer, way == Way.Up ? new Http2RequestCounter() : null);
+        var writing = WriteAsync(pending.Reader, from, to, way);
+        await await Task.WhenAny(reading, writing);
+        await writing;
+    }
+
+    private async Task ReadAsync(Socket from, ChannelWriter<(long ReadAt, Memory<byte> Bytes)> pending, Http2RequestCounter? counter)
+    {
         var buffer = new byte[16384];
-        var (seen, left) = (fault, Draw(fault, way));
-        var isSwallowed = false;
         while (await from.ReceiveAsync(buffer) is > 0 and var read)
         {
+            Interlocked.Add(ref calls, counter?.Count(buffer.AsSpan(0, read)) ?? 0);
+            await pending.WriteAsync((Stopwatch.GetTimestamp(), buffer.AsSpan(0, read).ToArray()));
+        }
+        pending.Complete();
+    }
+
+    private async Task WriteAsync(ChannelReader<(long ReadAt, Memory<byte> Bytes)> pending, Socket from, Socket to, Way way)
+    {
+        var (seen, left) = (fault, Draw(fault, way));
+        var isSwallowed = false;
+        await foreach (var (readAt, bytes) in pending.ReadAllAsync())
+        {
+            await WaitForLatencyAsync(readAt);
             if (isSwallowed)
             {
                 continue;
@@ -172,15 +158,15 @@ internal sealed class Relay : IDisposable
                 Interlocked.Increment(ref hits);
                 await Task.Delay(seen.Delay * Draw(1000) / 1000);
             }
-            left = IsNth(seen, way) ? Draw(read) : left;
-            var passed = Math.Min(left, read);
-            await SendAsync(to, buffer.AsMemory(0, passed));
+            left = IsNth(seen, way) ? Draw(bytes.Length) : left;
+            var passed = Math.Min(left, bytes.Length);
+            await SendAsync(to, bytes[..passed]);
             left -= passed;
-            if (passed < read)
+            if (passed < bytes.Length)
             {
                 Interlocked.Increment(ref hits);
                 isSwallowed = seen.Fate is Fate.HalfClose or Fate.Swallow;
-                await StrikeAsync(seen.Fate, to, from, buffer.AsMemory(passed, read - passed));
+                await HitAsync(seen.Fate, to, from, bytes[passed..]);
             }
         }
         if (!isSwallowed)
@@ -189,7 +175,23 @@ internal sealed class Relay : IDisposable
         }
     }
 
-    private async Task StrikeAsync(Fate fate, Socket to, Socket from, Memory<byte> rest)
+    // Timers are accurate to a millisecond, which would show in a latency of ten: the last one is waited for awake.
+    private async Task WaitForLatencyAsync(long readAt)
+    {
+        while (Latency - Stopwatch.GetElapsedTime(readAt) is var rest && rest > TimeSpan.Zero)
+        {
+            if (rest > TimeSpan.FromMilliseconds(2))
+            {
+                await Task.Delay(rest - TimeSpan.FromMilliseconds(1.5));
+            }
+            else
+            {
+                await Task.Yield();
+            }
+        }
+    }
+
+    private async Task HitAsync(Fate fate, Socket to, Socket from, Memory<byte> rest)
     {
         switch (fate)
         {

@@ -1,7 +1,8 @@
 using System.Reflection;
+using Xunit;
 using Xunit.Sdk;
 
-namespace Greeter.Tests.Infrastructure;
+namespace Greeter.Testing;
 
 public enum Store
 {

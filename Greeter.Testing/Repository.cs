@@ -1,7 +1,7 @@
-namespace Greeter.Tests.Infrastructure;
+namespace Greeter.Testing;
 
-/// <summary>The folder with Greeter.slnx that these tests were built in: a git checkout or not.</summary>
-internal static class Repository
+/// <summary>The folder with Greeter.slnx in which this was built, a git checkout or not.</summary>
+public static class Repository
 {
     private static readonly string[] NotSource = [".git", "bin", "obj", ".firestore", "TestResults"];
 
@@ -30,6 +30,6 @@ internal static class Repository
         {
             folder = folder.Parent;
         }
-        return folder?.FullName ?? throw new InvalidOperationException("There is no Greeter.slnx above the tests.");
+        return folder?.FullName ?? throw new InvalidOperationException("There is no Greeter.slnx in a folder above this program.");
     }
 }

@@ -3,13 +3,18 @@ using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Tests;
 
+using Time = Google.Protobuf.WellKnownTypes.Timestamp;
+
 /// <summary>What a process makes of documents that it has just committed: one call where two are usual, and nothing else.</summary>
-public sealed class DocumentMemoryTests : IDisposable
+public sealed class DocumentCacheTests : IDisposable
 {
     private readonly TestDatabase database = TestDatabase.OpenEmbedded();
     private readonly DocumentReference document;
 
-    public DocumentMemoryTests() => document = database.Db.Document("sessions/one");
+    public DocumentCacheTests() => document = database.Db.Document("sessions/one");
+
+    /// <summary>The document as another process writes it.</summary>
+    private DocumentReference Elsewhere => database.OpenAnother().Document("sessions/one");
 
     public void Dispose() => database.Dispose();
 
@@ -29,7 +34,7 @@ public sealed class DocumentMemoryTests : IDisposable
     public async Task What_somebody_else_wrote_in_between_is_read()
     {
         await CreateAsync();
-        await document.SetAsync(new Dictionary<string, object> { ["views"] = 100, ["more"] = "yes" });
+        await Elsewhere.SetAsync(new Dictionary<string, object> { ["views"] = 100, ["more"] = "yes" });
 
         (await CountAsync()).Should().Be(101);
         (await CountAsync()).Should().Be(102);
@@ -42,7 +47,7 @@ public sealed class DocumentMemoryTests : IDisposable
     public async Task A_document_that_somebody_else_deleted_is_missing()
     {
         await CreateAsync();
-        await document.DeleteAsync();
+        await Elsewhere.DeleteAsync();
 
         (await CountAsync()).Should().Be(1);
     }
@@ -80,7 +85,7 @@ public sealed class DocumentMemoryTests : IDisposable
     {
         await document.SetAsync(new Dictionary<string, object> { ["views"] = 5, ["other"] = true });
 
-        await CreateAsync();
+        await MergeAsync(Views(1));
 
         (await document.GetSnapshotAsync()).ToDictionary().Should().Equal(
             new Dictionary<string, object?> { ["views"] = 1L, ["other"] = true });
@@ -139,7 +144,7 @@ public sealed class DocumentMemoryTests : IDisposable
     public async Task A_callback_that_fails_or_writes_nothing_runs_again_on_what_is_stored()
     {
         await CreateAsync();
-        await document.SetAsync(Views(7));
+        await Elsewhere.SetAsync(Views(7));
         var seen = new List<long>();
 
         var views = await database.Db.RunTransactionAsync(async transaction =>
@@ -151,7 +156,7 @@ public sealed class DocumentMemoryTests : IDisposable
         seen.Should().Equal(1, 7);
 
         await CountAsync();
-        await document.SetAsync(Views(20));
+        await Elsewhere.SetAsync(Views(20));
         (await database.Db.RunTransactionAsync(async transaction => Views(await transaction.GetSnapshotAsync(document)))).Should().Be(20);
     }
 
@@ -172,40 +177,32 @@ public sealed class DocumentMemoryTests : IDisposable
     }
 
     [Fact]
-    public void No_more_than_10000_documents_are_remembered_and_the_latest_are_among_them()
+    public void Earlier_version_does_not_replace_a_later_one()
     {
-        var memory = new DocumentMemory();
-        for (var i = 0; i < 25_000; i++)
+        var cache = new DocumentCache();
+        cache.Store(Version("a", 2), new Time { Seconds = 2 });
+        cache.Store(Version("a", 1), new Time { Seconds = 1 });
+
+        cache.Find("a")!.UpdateTime!.Seconds.Should().Be(2);
+    }
+
+    [Fact]
+    public void Cache_is_limited_in_bytes_and_keeps_the_latest_documents()
+    {
+        const int Documents = 300, DocumentBytes = 1 << 20;
+        var cache = new DocumentCache();
+        var text = new string('x', DocumentBytes);
+        for (var i = 1; i <= Documents; i++)
         {
-            memory.Remember(Version($"{i}", 1));
+            var document = Version($"{i}", i);
+            document.Fields["text"] = new Value { StringValue = text };
+            cache.Store(document, document.UpdateTime);
         }
 
-        var remembered = Enumerable.Range(0, 25_000).Count(i => memory.Recall($"{i}") is not null);
-
-        remembered.Should().BeInRange(5_000, 10_000);
-        Enumerable.Range(20_001, 4_999).Should().OnlyContain(i => memory.Recall($"{i}") != null);
-    }
-
-    [Fact]
-    public void A_large_document_is_not_remembered()
-    {
-        var memory = new DocumentMemory();
-        var document = Version("a", 1);
-        document.Fields["text"] = new Value { StringValue = new string('x', DocumentMemory.MaxDocumentBytes) };
-
-        memory.Remember(document);
-
-        memory.Recall("a").Should().BeNull();
-    }
-
-    [Fact]
-    public void An_earlier_version_does_not_replace_a_later_one()
-    {
-        var memory = new DocumentMemory();
-        memory.Remember(Version("a", 2));
-        memory.Remember(Version("a", 1));
-
-        memory.Recall("a")!.UpdateTime.Seconds.Should().Be(2);
+        // A full cache is compacted in the background.
+        int Count() => Enumerable.Range(1, Documents).Count(i => cache.Find($"{i}")?.UpdateTime is not null);
+        SpinWait.SpinUntil(() => Count() < DocumentCache.MaxBytes / DocumentBytes, TimeSpan.FromSeconds(10)).Should().BeTrue();
+        Count().Should().BeGreaterThan(10);
     }
 
     [Theory, OnEmbedded, OnEmulator]
@@ -240,7 +237,7 @@ public sealed class DocumentMemoryTests : IDisposable
     private static Document Version(string name, int seconds) => new()
     {
         Name = name,
-        UpdateTime = new Google.Protobuf.WellKnownTypes.Timestamp { Seconds = seconds },
+        UpdateTime = new Time { Seconds = seconds },
     };
 
     private static Dictionary<string, object?> Views(long views) => new() { ["views"] = views };
@@ -255,9 +252,13 @@ public sealed class DocumentMemoryTests : IDisposable
                 transaction.Set(document, Views(views), SetOptions.MergeAll);
                 return views;
             },
-            cancellationToken);
+            cancellationToken: cancellationToken);
 
-    private Task CreateAsync() => MergeAsync(Views(1));
+    private Task CreateAsync() => database.Db.RunTransactionAsync(transaction =>
+    {
+        transaction.Create(document, Views(1));
+        return Task.CompletedTask;
+    });
 
     private Task MergeAsync(Dictionary<string, object?> data) => database.Db.RunTransactionAsync(async transaction =>
     {

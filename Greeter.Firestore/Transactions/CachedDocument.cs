@@ -1,0 +1,101 @@
+using System.Diagnostics.CodeAnalysis;
+using Google.Protobuf;
+using Greeter.Firestore.V1;
+
+namespace Greeter.Firestore.Transactions;
+
+/// <summary>An entry of the <see cref="DocumentCache"/>: a document as this process last committed it, and the lock for which the
+/// transactions of this process queue.</summary>
+[SuppressMessage("Design", "CA1001", Justification = "A semaphore that nobody waits for synchronously holds no resource.")]
+internal sealed class CachedDocument
+{
+    /// <summary>After a conflict, another instance writes the document too. This instance then wins as long as it starts from its
+    /// cache, because the other one has to read first. After this many commits in a row it lets the other one in.</summary>
+    private const int CommitsBeforeGap = 16;
+
+    /// <summary>As long as the longest pause after a conflict, so that the other instance doesn't miss the gap.</summary>
+    private static readonly TimeSpan Gap = TimeSpan.FromMilliseconds(16);
+
+    private readonly SemaphoreSlim semaphore = new(1, 1);
+    private State? state;
+    private int commitsSinceConflict = CommitsBeforeGap;
+
+    /// <summary>Gets or sets whether the last transaction of this process that read the document also wrote it. A document that is
+    /// only read needs no lock.</summary>
+    public bool IsLockable { get; set; } = true;
+
+    /// <summary>Gets the update time of the cached state; null if there is none.</summary>
+    public Google.Protobuf.WellKnownTypes.Timestamp? UpdateTime => Volatile.Read(ref state)?.UpdateTime;
+
+    /// <summary>Returns the document as this process last committed it; null if there is no cached state.</summary>
+    public DocumentSnapshot? ToSnapshot(DocumentReference reference) => Volatile.Read(ref state) is { } current
+        ? new DocumentSnapshot(reference, Document.Parser.ParseFrom(current.Bytes), Timestamp.FromProto(current.CommitTime))
+        : null;
+
+    /// <summary>Stores a committed document, unless a later version is known.</summary>
+    /// <returns>The size of the cached state in bytes.</returns>
+    public int Store(Document document, Google.Protobuf.WellKnownTypes.Timestamp commitTime)
+    {
+        // One array instead of the 20 objects of a parsed document keeps garbage collections short.
+        var next = new State(document.ToByteArray(), document.UpdateTime, commitTime);
+        lock (semaphore)
+        {
+            if (state is null || state.UpdateTime <= next.UpdateTime)
+            {
+                Volatile.Write(ref state, next);
+            }
+            return state!.Bytes.Length;
+        }
+    }
+
+    /// <summary>Forgets the document's state but keeps its lock.</summary>
+    public void Drop() => Volatile.Write(ref state, null);
+
+    /// <summary>Waits for the lock.</summary>
+    /// <returns>Whether the lock was taken; false after the timeout, and if the document has stopped being lockable.</returns>
+    public async ValueTask<bool> LockAsync(TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        if (!IsLockable || !await semaphore.WaitAsync(timeout, cancellationToken))
+        {
+            return false;
+        }
+        if (!IsLockable)
+        {
+            // Wakes the next waiter, which passes it on in the same way.
+            Unlock();
+            return false;
+        }
+        return true;
+    }
+
+    /// <summary>Releases the lock.</summary>
+    public void Unlock() => semaphore.Release();
+
+    /// <summary>Releases the lock after a commit, with a gap before it where another instance is waiting for its chance.</summary>
+    public void UnlockAfterCommit()
+    {
+        if (++commitsSinceConflict == CommitsBeforeGap)
+        {
+            _ = UnlockAfterGapAsync();
+        }
+        else
+        {
+            Unlock();
+        }
+    }
+
+    /// <summary>Records that another instance has written the document.</summary>
+    public void RecordConflict() => commitsSinceConflict = 0;
+
+    private async Task UnlockAfterGapAsync()
+    {
+        await Task.Delay(Gap);
+        Unlock();
+    }
+
+    /// <param name="Bytes">The document, serialized.</param>
+    /// <param name="UpdateTime">The document's update time, which the next commit requires.</param>
+    /// <param name="CommitTime">When the document was committed.</param>
+    private sealed record State(
+        byte[] Bytes, Google.Protobuf.WellKnownTypes.Timestamp UpdateTime, Google.Protobuf.WellKnownTypes.Timestamp CommitTime);
+}

@@ -1,0 +1,56 @@
+using System.Diagnostics.CodeAnalysis;
+using Greeter.Firestore.V1;
+using Microsoft.Extensions.Caching.Memory;
+
+namespace Greeter.Firestore.Transactions;
+
+/// <summary>
+/// Caches documents as this process last committed them, and holds their locks. A transaction can safely start from a cached document
+/// because the commit's precondition rejects a stale one. Eviction costs a read or a conflict, never an update.
+/// </summary>
+[SuppressMessage("Design", "CA1001", Justification = "The cache lives as long as the process and holds only memory.")]
+internal sealed class DocumentCache
+{
+    /// <summary>The limit of all entries in bytes.</summary>
+    public const long MaxBytes = 64 << 20;
+
+    /// <summary>About what an entry takes beside the document and its path, in bytes.</summary>
+    private const int EntryOverhead = 512;
+
+    private readonly MemoryCache entries = new(new MemoryCacheOptions { SizeLimit = MaxBytes });
+
+    /// <summary>Gets the recent hit rate.</summary>
+    public HitRate HitRate { get; } = new();
+
+    /// <summary>Returns a document's entry; null if there is none.</summary>
+    public CachedDocument? Find(string path) => entries.Get<CachedDocument>(path);
+
+    /// <summary>Returns a document's entry, which is added if there is none.</summary>
+    public CachedDocument GetOrAdd(string path)
+    {
+        if (Find(path) is { } existing)
+        {
+            return existing;
+        }
+        lock (entries)
+        {
+            return Find(path) ?? Set(path, new CachedDocument(), bytes: 0);
+        }
+    }
+
+    /// <summary>Stores a committed document.</summary>
+    public void Store(Document document, Google.Protobuf.WellKnownTypes.Timestamp commitTime)
+    {
+        var entry = GetOrAdd(document.Name);
+        Set(document.Name, entry, entry.Store(document, commitTime));
+    }
+
+    /// <summary>Forgets a document's state.</summary>
+    public void Drop(string path) => Find(path)?.Drop();
+
+    private CachedDocument Set(string path, CachedDocument entry, int bytes)
+    {
+        var size = bytes + (sizeof(char) * path.Length) + EntryOverhead;
+        return entries.Set(path, entry, new MemoryCacheEntryOptions { Size = size });
+    }
+}

@@ -1,0 +1,92 @@
+using System.Diagnostics;
+
+namespace Greeter.Firestore.Transactions;
+
+/// <summary>
+/// The one document lock that a transaction holds at most, over all its attempts. It makes the transactions of this process that write
+/// the same document queue instead of conflict. Correctness doesn't depend on it: a transaction without a lock conflicts, and runs
+/// again.
+/// </summary>
+/// <remarks>Reads of a transaction may use it at the same time, and may still use it when the transaction has ended without them.
+/// </remarks>
+internal sealed class DocumentLock(bool isEnabled)
+{
+    /// <summary>How long a transaction waits for locks in all.</summary>
+    private static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(1);
+
+    private readonly Lock access = new();
+    private CachedDocument? document;
+    private bool isHeld;
+    private bool hasEnded = !isEnabled;
+    private TimeSpan waited;
+
+    /// <summary>Takes a document's lock, unless the transaction already holds one or waits for one.</summary>
+    public async ValueTask AcquireAsync(CachedDocument wanted, CancellationToken cancellationToken)
+    {
+        lock (access)
+        {
+            if (hasEnded || document is not null || !wanted.IsLockable)
+            {
+                return;
+            }
+            document = wanted;
+        }
+        var started = Stopwatch.GetTimestamp();
+        var isAcquired = false;
+        try
+        {
+            isAcquired = await wanted.LockAsync(waited < MaxWait ? MaxWait - waited : TimeSpan.Zero, cancellationToken);
+        }
+        finally
+        {
+            waited += Stopwatch.GetElapsedTime(started);
+            Complete(wanted, isAcquired);
+        }
+    }
+
+    /// <summary>Releases the lock, if the transaction holds one.</summary>
+    public void Release() => TakeOut()?.Unlock();
+
+    /// <summary>Releases the lock, if it is this document's.</summary>
+    public void Release(CachedDocument other) => TakeOut(other)?.Unlock();
+
+    /// <summary>Releases the lock after a successful commit.</summary>
+    public void ReleaseAfterCommit() => TakeOut()?.UnlockAfterCommit();
+
+    /// <summary>Releases the lock for good.</summary>
+    public void End()
+    {
+        lock (access)
+        {
+            hasEnded = true;
+        }
+        Release();
+    }
+
+    private void Complete(CachedDocument wanted, bool isAcquired)
+    {
+        lock (access)
+        {
+            isHeld = isAcquired && !hasEnded;
+            document = isHeld ? wanted : null;
+        }
+        if (isAcquired && !isHeld)
+        {
+            wanted.Unlock();
+        }
+    }
+
+    private CachedDocument? TakeOut(CachedDocument? only = null)
+    {
+        lock (access)
+        {
+            if (!isHeld || (only is not null && only != document))
+            {
+                return null;
+            }
+            var held = document;
+            (document, isHeld) = (null, false);
+            return held;
+        }
+    }
+}

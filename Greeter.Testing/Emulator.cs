@@ -1,0 +1,90 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Net.Sockets;
+
+namespace Greeter.Testing;
+
+/// <summary>Google's Firestore emulator: the one in FIRESTORE_EMULATOR_HOST, or one that is started on a free port.</summary>
+public sealed class Emulator : IAsyncDisposable
+{
+    private static readonly Lazy<Task<Emulator>> SharedInstance = new(StartAsync);
+
+    private readonly ChildProcess? process;
+
+    private Emulator(string host, ChildProcess? process) => (Host, this.process) = (host, process);
+
+    /// <summary>Gets what to install if there is no emulator; null if there is one.</summary>
+    public static string? MissingReason { get; } =
+        Environment.GetEnvironmentVariable("FIRESTORE_EMULATOR_HOST") is { Length: > 0 } || Tool.IsOnPath("gcloud") && Tool.IsOnPath("java")
+            ? null
+            : "Google's Firestore emulator is missing: install the gcloud CLI, its cloud-firestore-emulator component, and Java 11 or later.";
+
+    /// <summary>Gets the address as host:port.</summary>
+    public string Host { get; }
+
+    /// <summary>Returns the ID of a project that nobody else uses, and so of an empty database.</summary>
+    public static string NewProject() => $"test-{Guid.NewGuid():N}"[..30];
+
+    /// <summary>Returns the emulator that most tests share. Each test has a project of its own in it.</summary>
+    public static Task<Emulator> SharedAsync() => SharedInstance.Value;
+
+    /// <summary>Starts an emulator that a test may stop.</summary>
+    public static async Task<Emulator> StartAsync(int port)
+    {
+        var host = $"127.0.0.1:{port}";
+        var process = ChildProcess.Start(
+            ["gcloud", "emulators", "firestore", "start", $"--host-port={host}", "--quiet"], [], inherits: _ => true);
+        try
+        {
+            await process.WaitForLineAsync("Dev App Server is now running", TimeSpan.FromSeconds(90));
+            await WarmUpAsync(host);
+            return new Emulator(host, process);
+        }
+        catch
+        {
+            await process.DisposeAsync();
+            throw;
+        }
+    }
+
+    public static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    /// <summary>Stops the emulator in the middle of whatever it does, as a machine that is out of memory would.</summary>
+    public void Freeze() => Signal("STOP");
+
+    /// <summary>Lets a frozen emulator continue.</summary>
+    public void Thaw() => Signal("CONT");
+
+    public async ValueTask DisposeAsync()
+    {
+        if (process is not null)
+        {
+            await process.DisposeAsync();
+        }
+    }
+
+    /// <summary>Makes the first commit, which may take longer than a client gives a call.</summary>
+    private static async Task WarmUpAsync(string host)
+    {
+        using var http = new HttpClient();
+        http.DefaultRequestHeaders.Add("Authorization", "Bearer owner");
+        const string Documents = "projects/warm-up/databases/(default)/documents";
+        var commit = new { writes = new[] { new { update = new { name = $"{Documents}/warm/up" } } } };
+        using var response = await http.PostAsJsonAsync($"http://{host}/v1/{Documents}:commit", commit);
+        response.EnsureSuccessStatusCode();
+    }
+
+    private static Task<Emulator> StartAsync() =>
+        Environment.GetEnvironmentVariable("FIRESTORE_EMULATOR_HOST") is { Length: > 0 } host
+            ? Task.FromResult(new Emulator(host, null))
+            : StartAsync(FreePort());
+
+    // To the emulator alone: gcloud only waits for it, and the watcher in its process group must not stop.
+    private void Signal(string name) =>
+        Command.RunAsync("", "pkill", ["--signal", name, "--pgroup", $"{process!.Id}", "java"]).GetAwaiter().GetResult();
+}

@@ -1,0 +1,72 @@
+using System.Collections.Concurrent;
+using Greeter.Tests.Infrastructure;
+
+namespace Greeter.Tests;
+
+/// <summary>The app on the embedded store, killed under load.</summary>
+[Collection(nameof(Alone))]
+public class EmbeddedStoreProcessTests
+{
+    private const int Visitors = 16;
+
+    [Fact]
+    public async Task No_acknowledged_view_is_lost_when_the_app_is_killed()
+    {
+        using var folder = new TemporaryFolder();
+        var acknowledged = new ConcurrentDictionary<int, (string Id, long Views)>();
+        for (var round = 1; round <= 3; round++)
+        {
+            await using var app = await StartAsync(folder);
+            using var client = CreateClient(app);
+            var hasEnoughViews = new TaskCompletionSource();
+            var visitors = Enumerable.Range(0, Visitors).Select(async visitor =>
+            {
+                try
+                {
+                    while (true)
+                    {
+                        if (await ViewAsync(client, acknowledged, visitor) > 100 * round)
+                        {
+                            hasEnoughViews.TrySetResult();
+                        }
+                    }
+                }
+                catch (HttpRequestException)
+                {
+                    // The app was killed.
+                }
+            }).ToList();
+            await hasEnoughViews.Task.WaitAsync(TimeSpan.FromSeconds(60));
+
+            await app.KillAsync();
+
+            await Task.WhenAll(visitors);
+        }
+        await using var last = await StartAsync(folder);
+        using var lastClient = CreateClient(last);
+        for (var visitor = 0; visitor < Visitors; visitor++)
+        {
+            await ViewAsync(lastClient, acknowledged, visitor);
+        }
+    }
+
+    private static Task<GreeterProcess> StartAsync(TemporaryFolder folder) =>
+        GreeterProcess.StartAsync(("DOTNET_ENVIRONMENT", "Development"), ("Firestore__EmbeddedFolder", folder.Path));
+
+    private static HttpClient CreateClient(GreeterProcess app) =>
+        new(new SocketsHttpHandler { UseCookies = false }) { BaseAddress = app.Address };
+
+    /// <summary>Views the page and checks the number: the next one, or the one after it if the last response was lost.</summary>
+    private static async Task<long> ViewAsync(
+        HttpClient client, ConcurrentDictionary<int, (string Id, long Views)> acknowledged, int visitor)
+    {
+        var (id, before) = acknowledged.GetValueOrDefault(visitor);
+        using var request = new HttpRequestMessage(HttpMethod.Get, "/");
+        request.Headers.Add("Cookie", $"session_id={id}");
+        using var response = await client.SendAsync(request);
+        var visit = await Visit.ReadAsync(response);
+        visit.Views.Should().BeInRange(before + 1, before + 2);
+        acknowledged[visitor] = (visit.Id!, visit.Views);
+        return visit.Views;
+    }
+}
