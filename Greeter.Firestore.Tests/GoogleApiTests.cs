@@ -27,6 +27,7 @@ public sealed partial class GoogleApiTests
     {
         Assert.StartsWith("test-", db.ProjectId);
         Assert.Equal("(default)", db.DatabaseId);
+        Assert.IsNotAssignableFrom<IDisposable>(db);
         Assert.Equal(EmulatorDetection.None, new FirestoreDbBuilder().EmulatorDetection);
         Assert.Equal([0, 1, 2, 3], new[]
         {
@@ -162,6 +163,96 @@ public sealed partial class GoogleApiTests
         Assert.Equal(StatusCode.NotFound, missing.StatusCode);
         Assert.True(written.UpdateTime <= deleted.UpdateTime && deleted.UpdateTime <= again.UpdateTime);
     }
+
+    [EmulatorTest]
+    public async Task Transaction_reads_then_writes()
+    {
+        using var source = new CancellationTokenSource();
+        await Document.SetAsync(new Dictionary<string, object> { ["a"] = 1 });
+        var (created, deleted) = (db.Document("collection/created"), db.Document("collection/deleted"));
+        var before = await deleted.SetAsync(new Dictionary<string, object> { ["a"] = 1 });
+
+        long result = await db.RunTransactionAsync(
+            callback: async (Transaction transaction) =>
+            {
+                Assert.Same(db, transaction.Database);
+                Assert.Equal(source.Token, transaction.CancellationToken);
+                DocumentSnapshot snapshot = await transaction.GetSnapshotAsync(
+                    documentReference: Document, cancellationToken: source.Token);
+                var a = (long)snapshot.ToDictionary()!["a"]! + 1;
+                transaction.Set(
+                    documentReference: Document,
+                    documentData: new Dictionary<string, object> { ["b"] = a },
+                    options: SetOptions.MergeAll);
+                transaction.Create(documentReference: created, documentData: new Dictionary<string, object> { ["a"] = a });
+                transaction.Delete(documentReference: deleted, precondition: Precondition.LastUpdated(before.UpdateTime));
+                return a;
+            },
+            options: TransactionOptions.ForMaxAttempts(maxAttempts: 3),
+            cancellationToken: source.Token);
+
+        Assert.Equal(2, result);
+        Assert.Equal(
+            new Dictionary<string, object> { ["a"] = 1L, ["b"] = 2L }, (await Document.GetSnapshotAsync()).ToDictionary()!);
+        Assert.True((await created.GetSnapshotAsync()).Exists);
+        Assert.False((await deleted.GetSnapshotAsync()).Exists);
+    }
+
+    [EmulatorTest]
+    public async Task Transaction_without_a_result_can_have_options()
+    {
+        await db.RunTransactionAsync(
+            async transaction =>
+            {
+                await transaction.GetSnapshotAsync(Document);
+                transaction.Set(Document, new Dictionary<string, object> { ["a"] = 1 });
+            },
+            TransactionOptions.ForMaxAttempts(1),
+            Token);
+        await db.RunTransactionAsync(transaction =>
+        {
+            transaction.Delete(Document);
+            return Task.CompletedTask;
+        });
+
+        Assert.False((await Document.GetSnapshotAsync()).Exists);
+        Assert.Equal(7, TransactionOptions.ForMaxAttempts(7).MaxAttempts);
+        Assert.Throws<ArgumentOutOfRangeException>(() => TransactionOptions.ForMaxAttempts(0));
+    }
+
+    [EmulatorTest]
+    public async Task Transaction_fails_if_a_precondition_does_not_hold()
+    {
+        await Document.SetAsync(new Dictionary<string, object> { ["a"] = 1 });
+        var (other, options) = (db.Document("collection/other"), TransactionOptions.ForMaxAttempts(1));
+
+        var create = await Assert.ThrowsAsync<RpcException>(() => db.RunTransactionAsync(
+            transaction =>
+            {
+                transaction.Set(other, new Dictionary<string, object> { ["a"] = 1 });
+                transaction.Create(Document, new Dictionary<string, object>());
+                return Task.CompletedTask;
+            },
+            options));
+        var delete = await Assert.ThrowsAsync<RpcException>(() => db.RunTransactionAsync(
+            transaction =>
+            {
+                transaction.Delete(other, Precondition.MustExist);
+                return Task.FromResult(true);
+            },
+            options));
+
+        Assert.Equal((StatusCode.AlreadyExists, StatusCode.NotFound), (create.StatusCode, delete.StatusCode));
+        Assert.False((await other.GetSnapshotAsync()).Exists);
+    }
+
+    [EmulatorTest]
+    public async Task Read_after_a_write_in_a_transaction_is_refused() =>
+        await Assert.ThrowsAsync<InvalidOperationException>(() => db.RunTransactionAsync(async transaction =>
+        {
+            transaction.Set(Document, new Dictionary<string, object> { ["a"] = 1 });
+            await transaction.GetSnapshotAsync(Document);
+        }));
 
     [EmulatorTest]
     public void Precondition_says_what_it_requires()

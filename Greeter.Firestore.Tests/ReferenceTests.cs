@@ -90,7 +90,7 @@ public sealed class ReferenceTests : IDisposable
     }
 
     [Fact]
-    public void ID_with_an_unpaired_surrogate_is_refused()
+    public void ID_with_a_lone_surrogate_is_refused()
     {
         foreach (var id in new[] { "\ud83d", "a\ude00", "\ud83d/b/c", "a/b/\ud83d" })
         {

@@ -256,7 +256,7 @@ public class ValueTests
     }
 
     [Fact]
-    public void Text_with_an_unpaired_surrogate_is_refused()
+    public void Text_with_a_lone_surrogate_is_refused()
     {
         foreach (var text in new[] { "\ud83d", "a\ud83d", "\ud83da", "\ude00", "\ude00\ud83d", "\ud83d\ude00\ud83d" })
         {
