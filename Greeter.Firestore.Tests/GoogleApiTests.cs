@@ -4,9 +4,9 @@ using Xunit;
 namespace Greeter.Firestore.Tests;
 
 /// <summary>
-/// Google's documented API, as far as this client has it. Source:
-/// https://cloud.google.com/dotnet/docs/reference/Google.Cloud.Firestore/latest. This file compiles and passes with Google.Cloud.Firestore too, if <c>FIRESTORE_EMULATOR_HOST</c> is set and the project has
-/// global usings for Google.Api.Gax, Google.Cloud.Firestore and Grpc.Core.
+/// Google's documented API, as far as this client has it. This file compiles and passes with Google.Cloud.Firestore too, if
+/// <c>FIRESTORE_EMULATOR_HOST</c> is set and the project has global usings for Google.Api.Gax, Google.Cloud.Firestore and
+/// Grpc.Core. Source: https://cloud.google.com/dotnet/docs/reference/Google.Cloud.Firestore/latest
 /// </summary>
 public sealed partial class GoogleApiTests
 {
