@@ -1,3 +1,4 @@
+using Greeter.Firestore.Transport;
 using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore;
@@ -81,6 +82,10 @@ public sealed class Transaction
             await documentLock.AcquireAsync(entry, token);
         }
         var cached = canStartFromCache && cache.HitRate.ShouldUseCache() ? entry?.ToSnapshot(documentReference) : null;
+        if (canStartFromCache && cached is null)
+        {
+            ClientMetrics.CacheMisses.Add(1);
+        }
         var snapshot = cached ?? await Database.GetSnapshotAsync(documentReference, token);
         lock (access)
         {

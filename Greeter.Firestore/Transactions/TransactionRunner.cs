@@ -144,6 +144,7 @@ internal sealed class TransactionRunner(
         if (transaction.HasCachedReads)
         {
             cache.HitRate.Record(isHit: true);
+            ClientMetrics.CacheHits.Add(1);
         }
         foreach (var writes in transaction.Writes.Zip(response.WriteResults).GroupBy(pair => pair.First.Name()))
         {
@@ -223,9 +224,11 @@ internal sealed class TransactionRunner(
 
     private void RecordConflict(Transaction transaction)
     {
+        ClientMetrics.Conflicts.Add(1);
         if (transaction.HasCachedReads)
         {
             cache.HitRate.Record(isHit: false);
+            ClientMetrics.CacheStaleHits.Add(1);
         }
         foreach (var read in transaction.Reads)
         {
