@@ -37,16 +37,17 @@ internal sealed class Bench(Options options)
     public async Task RunAsync()
     {
         CheckTools();
+        var console = AnsiConsole.Console;
         if (Console.IsOutputRedirected)
         {
-            AnsiConsole.Profile.Capabilities.Ansi = false;
-            AnsiConsole.Profile.Capabilities.ColorSystem = ColorSystem.NoColors;
+            // A file gets whole lines and no bars.
             AnsiConsole.Profile.Width = 200;
+            console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(TextWriter.Null) });
         }
         Emulator? ownEmulator = null;
         try
         {
-            await AnsiConsole.Progress()
+            await console.Progress()
                 .HideCompleted(true)
                 .Columns(new SpinnerColumn(), new TaskDescriptionColumn(), new ProgressBarColumn(), new ElapsedTimeColumn())
                 .StartAsync(async progress =>
