@@ -2,7 +2,7 @@ using Greeter.Firestore;
 
 namespace Greeter.Firestore.Tests;
 
-/// <summary>The names of collections and documents.</summary>
+/// <summary>References name collections and documents without a call.</summary>
 public sealed class ReferenceTests : IDisposable
 {
     private readonly TestDatabase database = TestDatabase.OpenEmbedded();
@@ -14,7 +14,7 @@ public sealed class ReferenceTests : IDisposable
     public void Dispose() => database.Dispose();
 
     [Fact]
-    public void References_say_where_they_lead()
+    public void Reference_has_path_ID_and_parent()
     {
         var sessions = Db.Collection("sessions");
         var session = sessions.Document("one");
@@ -24,14 +24,17 @@ public sealed class ReferenceTests : IDisposable
         sessions.Id.Should().Be("sessions");
         session.Path.Should().Be($"{Root}/sessions/one").And.Be(session.ToString());
         session.Id.Should().Be("one");
-        session.Parent.Path.Should().Be(sessions.Path).And.Be(session.Parent.ToString());
+        session.Parent.Should().Be(sessions).And.NotBe(page.Parent);
+        session.Parent.ToString().Should().Be(sessions.Path);
+        sessions.Parent.Should().BeNull();
+        page.Parent.Parent.Should().Be(session);
         page.Path.Should().Be($"{Root}/sessions/one/pages/two");
         page.Parent.Id.Should().Be("pages");
         page.Database.Should().BeSameAs(Db).And.BeSameAs(sessions.Database);
     }
 
     [Fact]
-    public void Paths_may_be_given_at_once_or_step_by_step()
+    public void Path_can_be_given_at_once_or_step_by_step()
     {
         var page = Db.Collection("sessions").Document("one").Collection("pages").Document("two");
 
@@ -42,11 +45,13 @@ public sealed class ReferenceTests : IDisposable
     }
 
     [Fact]
-    public void References_to_different_documents_differ()
+    public void References_with_different_paths_are_not_equal()
     {
         Db.Document("sessions/one").Equals(Db.Document("sessions/One")).Should().BeFalse();
         Db.Document("sessions/one").Equals(null).Should().BeFalse();
         Db.Document("sessions/one").Equals("sessions/one").Should().BeFalse();
+        Db.Collection("sessions").Equals(Db.Collection("Sessions")).Should().BeFalse();
+        Db.Collection("sessions").Equals(null).Should().BeFalse();
     }
 
     [Theory]
@@ -58,7 +63,7 @@ public sealed class ReferenceTests : IDisposable
     [InlineData("/a/b")]
     [InlineData("a/b/")]
     [InlineData("a//b/c")]
-    public void An_empty_part_is_refused(string path)
+    public void Empty_ID_is_refused(string path)
     {
         Db.Invoking(it => it.Collection(path)).Should().Throw<ArgumentException>();
         Db.Invoking(it => it.Document(path)).Should().Throw<ArgumentException>();
@@ -67,7 +72,7 @@ public sealed class ReferenceTests : IDisposable
     }
 
     [Fact]
-    public void A_path_of_the_wrong_length_is_refused()
+    public void Path_with_the_wrong_number_of_IDs_is_refused()
     {
         Db.Collection("sessions").Invoking(it => it.Document("a/b")).Should().Throw<ArgumentException>()
             .WithMessage("*'a/b'*odd*");
@@ -78,14 +83,14 @@ public sealed class ReferenceTests : IDisposable
     }
 
     [Fact]
-    public void No_path_at_all_is_refused()
+    public void Null_path_is_refused()
     {
         Db.Invoking(it => it.Collection(null!)).Should().Throw<ArgumentNullException>();
         Db.Invoking(it => it.Document(null!)).Should().Throw<ArgumentNullException>();
     }
 
     [Fact]
-    public void Id_with_an_unpaired_surrogate_is_refused()
+    public void ID_with_a_lone_surrogate_is_refused()
     {
         foreach (var id in new[] { "\ud83d", "a\ude00", "\ud83d/b/c", "a/b/\ud83d" })
         {
@@ -100,7 +105,7 @@ public sealed class ReferenceTests : IDisposable
     [OnEmbedded("."), OnEmulator(".")]
     [OnEmbedded(".."), OnEmulator("..")]
     [OnEmbedded("__x__"), OnEmulator("__x__")]
-    public async Task A_reserved_id_is_refused_by_the_store(Store store, string id)
+    public async Task Reserved_ID_is_refused_by_Firestore(Store store, string id)
     {
         using var opened = await TestDatabase.OpenAsync(store);
 

@@ -11,7 +11,7 @@ using Value = Greeter.Firestore.V1.Value;
 
 namespace Greeter.Firestore.Tests;
 
-/// <summary>Every kind of Firestore value goes there and comes back, to the bit, on both stores.</summary>
+/// <summary>Every type of Firestore value can be written and read, bit by bit, on the embedded store and the emulator.</summary>
 public class ValueTests
 {
     private static readonly string[] OddNames =
@@ -21,7 +21,7 @@ public class ValueTests
     ];
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task Every_value_comes_back_as_it_was(Store store)
+    public async Task Value_is_read_as_it_was_written(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("values/all");
@@ -33,7 +33,7 @@ public class ValueTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task What_came_back_can_be_written_again(Store store)
+    public async Task Fields_that_were_read_can_be_written_again(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var (document, copy) = (database.Db.Document("values/all"), database.Db.Document("values/copy"));
@@ -46,7 +46,7 @@ public class ValueTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task Merging_leaves_every_other_field_as_it_was(Store store)
+    public async Task Merging_keeps_the_other_fields(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("values/all");
@@ -62,7 +62,7 @@ public class ValueTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task Overwriting_leaves_no_other_field(Store store)
+    public async Task Overwriting_removes_the_other_fields(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("values/all");
@@ -75,7 +75,7 @@ public class ValueTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task Merging_goes_into_maps_but_not_into_arrays(Store store)
+    public async Task Merging_changes_fields_inside_maps_but_replaces_arrays(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("values/nested");
@@ -125,7 +125,7 @@ public class ValueTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task Odd_field_names_are_merged_one_by_one(Store store)
+    public async Task Field_names_with_special_characters_can_be_merged(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("values/names");
@@ -146,7 +146,7 @@ public class ValueTests
     [Theory]
     [OnEmbedded(true), OnEmulator(true)]
     [OnEmbedded(false), OnEmulator(false)]
-    public async Task Setting_nothing_makes_the_document_and_merging_nothing_changes_none(Store store, bool merge)
+    public async Task Empty_data_creates_a_document_and_merging_it_changes_no_field(Store store, bool merge)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var (there, missing) = (database.Db.Document("values/there"), database.Db.Document("values/missing"));
@@ -197,7 +197,7 @@ public class ValueTests
     [Theory]
     [InlineData(DateTimeKind.Local)]
     [InlineData(DateTimeKind.Unspecified)]
-    public void A_time_that_is_not_utc_is_refused(DateTimeKind kind)
+    public void Time_that_is_not_UTC_is_refused(DateTimeKind kind)
     {
         var time = new DateTime(2026, 1, 31, 12, 0, 0, kind);
 
@@ -205,7 +205,7 @@ public class ValueTests
         Setting(time).Should().Throw<ArgumentException>();
     }
 
-    public static TheoryData<object> NoValues => new()
+    public static TheoryData<object> UnsupportedValues => new()
     {
         new object(), 1.5m, 'c', Guid.Empty, TimeSpan.Zero, DateOnly.MinValue, DayOfWeek.Monday, ulong.MaxValue,
         new Uri("http://a"), new Dictionary<int, object> { [1] = 1 }, new Dictionary<int, object>(),
@@ -213,8 +213,8 @@ public class ValueTests
         new[] { Guid.Empty }, (1, 2), new { a = 1 },
     };
 
-    [Theory, MemberData(nameof(NoValues))]
-    public void A_type_that_firestore_does_not_have_is_refused(object value)
+    [Theory, MemberData(nameof(UnsupportedValues))]
+    public void Type_that_Firestore_does_not_have_is_refused(object value)
     {
         Setting(value).Should().Throw<ArgumentException>();
         Setting(new object[] { 1L, value }).Should().Throw<ArgumentException>();
@@ -256,7 +256,7 @@ public class ValueTests
     }
 
     [Fact]
-    public void Text_with_an_unpaired_surrogate_is_refused()
+    public void Text_with_a_lone_surrogate_is_refused()
     {
         foreach (var text in new[] { "\ud83d", "a\ud83d", "\ud83da", "\ude00", "\ude00\ud83d", "\ud83d\ude00\ud83d" })
         {
@@ -307,7 +307,7 @@ public class ValueTests
     }
 
     [Fact]
-    public void Data_that_is_no_dictionary_is_refused()
+    public void Data_that_is_not_a_dictionary_is_refused()
     {
         using var database = TestDatabase.OpenEmbedded();
         var document = database.Db.Document("values/one");
@@ -323,11 +323,11 @@ public class ValueTests
     [InlineData(0, -180.0001)]
     [InlineData(double.NaN, 0)]
     [InlineData(0, double.NaN)]
-    public void A_place_that_is_not_on_earth_is_refused(double latitude, double longitude) =>
+    public void Point_outside_its_range_is_refused(double latitude, double longitude) =>
         FluentActions.Invoking(() => new GeoPoint(latitude, longitude)).Should().Throw<ArgumentOutOfRangeException>();
 
     [Fact]
-    public async Task A_value_of_a_kind_that_nobody_knows_is_never_taken_for_null()
+    public async Task Value_of_an_unknown_type_is_never_read_as_null()
     {
         // Field 99 of Value, as a newer server might send it.
         var unknown = Value.Parser.ParseFrom([0x98, 0x06, 0x01]);
@@ -348,7 +348,7 @@ public class ValueTests
     [Theory]
     [InlineData("projects/p/databases/d/documents/a/b", "p", "d", "b")]
     [InlineData("projects/p/databases/(default)/documents/a/b/c/d", "p", "(default)", "d")]
-    public async Task A_reference_may_be_to_another_database(string path, string project, string databaseId, string id)
+    public async Task Stored_reference_can_belong_to_another_database(string path, string project, string databaseId, string id)
     {
         var fields = (await ReceiveAsync(new Value { ReferenceValue = path })).ToDictionary()!;
 
@@ -366,28 +366,31 @@ public class ValueTests
     [InlineData("projects/p/databases/d/documents/a")]
     [InlineData("projects/p/databases/d/documentsX/a/b")]
     [InlineData("projects/p/databases/d/documents/a/b/c")]
-    public async Task A_reference_to_no_document_is_refused(string path)
+    public async Task Stored_reference_that_is_not_a_document_is_refused(string path)
     {
         var snapshot = await ReceiveAsync(new Value { ReferenceValue = path });
 
         snapshot.Invoking(it => it.ToDictionary()).Should().Throw<NotSupportedException>();
     }
 
-    [Fact]
-    public async Task A_missing_document_has_no_fields_and_no_time()
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Missing_document_has_no_fields_and_only_a_read_time(Store store)
     {
-        using var database = TestDatabase.OpenEmbedded();
+        using var database = await TestDatabase.OpenAsync(store);
+        var written = await database.Db.Document("values/other").SetAsync(new Dictionary<string, object>());
 
         var snapshot = await database.Db.Document("values/missing").GetSnapshotAsync();
 
         snapshot.Exists.Should().BeFalse();
         snapshot.ToDictionary().Should().BeNull();
+        snapshot.CreateTime.Should().BeNull();
         snapshot.UpdateTime.Should().BeNull();
+        snapshot.ReadTime.Should().BeGreaterThanOrEqualTo(written.UpdateTime);
         snapshot.Id.Should().Be("missing");
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task The_update_time_is_when_it_was_written_and_rises(Store store)
+    public async Task Update_time_is_the_time_of_the_write_and_increases(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("values/one");
@@ -501,12 +504,12 @@ public class ValueTests
     private static Dictionary<string, string> Describe(Dictionary<string, object?> fields) =>
         fields.ToDictionary(field => field.Key, field => Describe(field.Value));
 
-    /// <summary>The type and every bit of a value, as it is read, whatever it was when it was written.</summary>
+    /// <summary>Returns the type and every bit of a value, as it is read, whatever .NET type was written.</summary>
     private static string Describe(object? value) => value switch
     {
         null => "null",
         bool boolean => $"bool {boolean}",
-        double.NaN => "double NaN",   // One value for Firestore, whatever its bits.
+        double.NaN => "double NaN",   // Firestore has one NaN, whatever its bits.
         double or float => $"double {BitConverter.DoubleToInt64Bits(Convert.ToDouble(value, CultureInfo.InvariantCulture)):x16}",
         string text => $"string {text}",
         Timestamp timestamp => $"timestamp {timestamp}",
@@ -529,7 +532,7 @@ public class ValueTests
         };
     }
 
-    /// <summary>A document as a server might send it, with one field.</summary>
+    /// <summary>Returns a snapshot of a document that a server sends, with one field.</summary>
     private static async Task<DocumentSnapshot> ReceiveAsync(Value value)
     {
         using var database = TestDatabase.OpenEmbedded();

@@ -24,7 +24,7 @@ public sealed class CollectionReference : IEquatable<CollectionReference>
     /// </remarks>
     /// <param name="path">The IDs below this collection, separated by slashes; an odd number of them.</param>
     /// <returns>The reference.</returns>
-    /// <exception cref="ArgumentException">An ID is empty or has an unpaired surrogate, or the number of IDs is
+    /// <exception cref="ArgumentException">An ID is empty or has a lone surrogate, or the number of IDs is
     /// even.</exception>
     public DocumentReference Document(string path) => new(Database, ResourcePath.Append(Path, path, odd: true));
 

@@ -20,7 +20,7 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
     /// <summary>Creates a reference to a collection below this document.</summary>
     /// <param name="path">The IDs below this document, separated by slashes; an odd number of them.</param>
     /// <returns>The reference.</returns>
-    /// <exception cref="ArgumentException">An ID is empty or has an unpaired surrogate, or the number of IDs is
+    /// <exception cref="ArgumentException">An ID is empty or has a lone surrogate, or the number of IDs is
     /// even.</exception>
     public CollectionReference Collection(string path) => new(Database, ResourcePath.Append(Path, path, odd: true));
 

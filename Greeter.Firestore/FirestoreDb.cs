@@ -6,7 +6,7 @@ namespace Greeter.Firestore;
 /// <summary>A Firestore database.</summary>
 /// <remarks>An instance is safe for threads and meant to live as long as the process. Create it with a
 /// <see cref="FirestoreDbBuilder"/>.</remarks>
-public sealed class FirestoreDb : IDisposable
+public sealed class FirestoreDb
 {
     private readonly FirestoreClient client;
     private readonly DocumentCache cache;
@@ -83,8 +83,6 @@ public sealed class FirestoreDb : IDisposable
             options,
             cancellationToken);
     }
-
-    void IDisposable.Dispose() => client.Dispose();
 
     internal async Task<DocumentSnapshot> GetSnapshotAsync(DocumentReference reference, CancellationToken cancellationToken)
     {

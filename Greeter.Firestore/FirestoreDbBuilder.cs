@@ -62,8 +62,9 @@ public sealed partial class FirestoreDbBuilder
     internal FirestoreConnection Connect(IServiceProvider services)
     {
         var configuration = services.GetService<IConfiguration>();
-        var emulatorHost = configuration is null ? Environment.GetEnvironmentVariable(EmulatorVariable) : configuration[EmulatorVariable];
-        var isConfigured = NullIfEmpty(emulatorHost) is not null || NullIfEmpty(ProjectId) is not null || NullIfEmpty(Endpoint) is not null;
+        var emulatorHost =
+            configuration is null ? Environment.GetEnvironmentVariable(EmulatorVariable) : configuration[EmulatorVariable];
+        var isConfigured = (NullIfEmpty(emulatorHost) ?? NullIfEmpty(ProjectId) ?? NullIfEmpty(Endpoint)) is not null;
         var connection =
             !isConfigured && EmulatorDetection == EmulatorDetection.EmulatorOrProduction
             && services.GetService<IHostEnvironment>() is { } environment && environment.IsDevelopment()
@@ -95,7 +96,7 @@ public sealed partial class FirestoreDbBuilder
         if (!TryParseHostPort(host, out var address))
         {
             throw new InvalidOperationException(
-                $"{EmulatorVariable} is '{host}'. Set it to the emulator's host:port, for instance 127.0.0.1:8080, without http://.");
+                $"{EmulatorVariable} is '{host}'. Set it to the emulator's host:port, such as 127.0.0.1:8080, without http://.");
         }
         var projectId = NullIfEmpty(ProjectId) ?? DefaultEmulatorProject;
         return CreateConnection(

@@ -1,8 +1,7 @@
 namespace Greeter.Firestore;
 
 /// <summary>The exception for a gRPC call that ended with another status than <see cref="StatusCode.OK"/>.</summary>
-/// <remarks>Unlike in Grpc.Core, the inner exception is the status's <see cref="Status.DebugException"/>, so that logs show
-/// it.</remarks>
+/// <remarks>The inner exception is the status's <see cref="Status.DebugException"/>, so that logs show it.</remarks>
 public class RpcException : Exception
 {
     /// <summary>Creates an exception whose message is the status's code and text.</summary>

@@ -29,6 +29,8 @@ public readonly struct Status
     public Exception? DebugException { get; }
 
     /// <summary>Returns the code and the text.</summary>
+    /// <remarks>Unlike in Grpc.Core, the text doesn't repeat the names of the properties, and the exception isn't part of
+    /// it.</remarks>
     /// <returns>For instance <c>NotFound: There is no such document.</c></returns>
     public override string ToString() => $"{StatusCode}: {Detail}";
 }

@@ -7,7 +7,7 @@ public sealed class WriteResult
     internal WriteResult(Timestamp updateTime) => UpdateTime = updateTime;
 
     /// <summary>Gets the time at which the document last changed, in microseconds; for a delete, the time of the commit.</summary>
-    /// <remarks>A write that changes nothing keeps the document's time.
-    /// <see cref="Precondition.LastUpdated(Timestamp)"/> takes this value.</remarks>
+    /// <remarks>A write that changes nothing keeps the document's time. <see cref="Precondition.LastUpdated(Timestamp)"/>
+    /// takes this value.</remarks>
     public Timestamp UpdateTime { get; }
 }

@@ -3,16 +3,18 @@ using System.Text;
 
 namespace Greeter.Firestore.Serialization;
 
-/// <summary>
-/// The path of a field inside a document: names separated by dots, each in backticks unless it is
-/// <c>[A-Za-z_][A-Za-z_0-9]*</c>, with <c>\</c> before a backtick or backslash inside.
-/// Source: Document.fields in https://github.com/googleapis/googleapis/blob/master/google/firestore/v1/document.proto
-/// </summary>
+/// <summary>The path of a field inside a document: names separated by dots.</summary>
+/// <remarks>A name that isn't <c>[A-Za-z_][A-Za-z_0-9]*</c> is in backticks, with <c>\</c> before each backtick or backslash in
+/// it. Source: Document.fields in
+/// https://github.com/googleapis/googleapis/blob/master/google/firestore/v1/document.proto</remarks>
 internal static class FieldPath
 {
     private static readonly SearchValues<char> SimpleCharacters =
         SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
 
+    /// <summary>Returns the path of a field in a map.</summary>
+    /// <param name="parent">The path of the map; <c>null</c> for the document itself.</param>
+    /// <param name="name">The name of the field.</param>
     public static string Append(string? parent, string name)
     {
         var segment = IsSimple(name)
@@ -21,7 +23,8 @@ internal static class FieldPath
         return parent is null ? segment : $"{parent}.{segment}";
     }
 
-    /// <exception cref="FormatException">The path is not written as above.</exception>
+    /// <summary>Returns the names in a path.</summary>
+    /// <exception cref="FormatException">The path isn't valid.</exception>
     public static string[] Parse(string path)
     {
         if (IsSimple(path))
@@ -60,7 +63,7 @@ internal static class FieldPath
         var name = new StringBuilder();
         for (position++; position < path.Length && path[position] != '`'; position++)
         {
-            // The emulator also knows \n and its like, which are not documented.
+            // The emulator also accepts other escapes, such as \n, but they aren't documented.
             if (path[position] == '\\' && path.AsSpan(++position) is not ['`' or '\\', ..])
             {
                 throw Invalid(path);
@@ -70,5 +73,5 @@ internal static class FieldPath
         return position++ < path.Length && name.Length > 0 ? name.ToString() : throw Invalid(path);
     }
 
-    private static FormatException Invalid(string path) => new($"'{path}' is no field path.");
+    private static FormatException Invalid(string path) => new($"'{path}' is not a valid field path.");
 }

@@ -8,7 +8,7 @@ internal static class ResourcePath
     /// <param name="parent">The path above.</param>
     /// <param name="path">The IDs to append.</param>
     /// <param name="odd">Whether the number of IDs must be odd, rather than even.</param>
-    /// <exception cref="ArgumentException">An ID is empty or has an unpaired surrogate, or the number of IDs is
+    /// <exception cref="ArgumentException">An ID is empty or has a lone surrogate, or the number of IDs is
     /// wrong.</exception>
     public static string Append(string parent, string path, bool odd)
     {

@@ -8,8 +8,8 @@ internal static class UnicodeText
     private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     /// <summary>Returns the text.</summary>
-    /// <remarks>Protobuf encodes an unpaired surrogate as U+FFFD without an error: Firestore would store another text.</remarks>
-    /// <exception cref="ArgumentException">The text has an unpaired surrogate.</exception>
+    /// <remarks>Protobuf encodes a lone surrogate as U+FFFD without an error: Firestore would store another text.</remarks>
+    /// <exception cref="ArgumentException">The text has a lone surrogate.</exception>
     public static string Check(string text)
     {
         try
@@ -19,7 +19,7 @@ internal static class UnicodeText
         }
         catch (EncoderFallbackException e)
         {
-            throw new ArgumentException($"A text has an unpaired surrogate at index {e.Index}.", nameof(text), e);
+            throw new ArgumentException($"A text has a lone surrogate at index {e.Index}.", nameof(text), e);
         }
     }
 }

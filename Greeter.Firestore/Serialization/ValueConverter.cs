@@ -19,7 +19,7 @@ internal static class ValueConverter
 
     /// <summary>Converts a dictionary and adds it to a document's fields.</summary>
     /// <exception cref="ArgumentException">The data isn't a dictionary with string keys, contains a value of a type that
-    /// Firestore doesn't have or a text with an unpaired surrogate, or is nested too deeply.</exception>
+    /// Firestore doesn't have or a text with a lone surrogate, or is nested too deeply.</exception>
     public static void AddTo(MapField<string, Value> fields, object data)
     {
         ArgumentNullException.ThrowIfNull(data);

@@ -5,10 +5,10 @@ namespace Greeter.Firestore.Serialization;
 
 using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
-/// <summary>What a write does to a document, wherever it is done.</summary>
+/// <summary>Applies writes to documents, as Firestore does.</summary>
 internal static class WriteExtensions
 {
-    /// <summary>The document that the write is about.</summary>
+    /// <summary>Returns the name of the document that is written.</summary>
     public static string Name(this Write write) => write.Update?.Name ?? write.Delete;
 
     /// <summary>Returns the document after the write; null after a delete.</summary>
@@ -44,8 +44,8 @@ internal static class WriteExtensions
         return value;
     }
 
-    /// <summary>Sets the field, in maps that are made where there are none; or removes it if the value is null. The maps on its
-    /// way are copied, for they may be another document's too.</summary>
+    /// <summary>Sets a field, or removes it if the value is <c>null</c>. Maps on the path are created where they are missing, and
+    /// copied where they exist, because other documents can share them.</summary>
     private static void Set(MapField<string, Value> fields, ReadOnlySpan<string> path, Value? value)
     {
         var name = path[0];

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Http.Headers;
 using Google.Apis.Auth.OAuth2;
 using Google.Apis.Auth.OAuth2.Responses;
@@ -54,7 +55,8 @@ internal sealed class ApplicationDefaultCredentials
             _ => null,
         };
         return string.IsNullOrEmpty(projectId)
-            ? throw new InvalidOperationException("The credentials don't name a project. Set GOOGLE_CLOUD_PROJECT to the project that contains the database.")
+            ? throw new InvalidOperationException(
+                "The credentials don't name a project. Set GOOGLE_CLOUD_PROJECT to the project that contains the database.")
             : projectId;
     }
 
@@ -72,12 +74,14 @@ internal sealed class ApplicationDefaultCredentials
         }
         catch (TokenResponseException e)
         {
-            var code = e.StatusCode >= System.Net.HttpStatusCode.InternalServerError ? StatusCode.Unavailable : StatusCode.Unauthenticated;
-            throw new RpcException(code, $"Google didn't issue an access token: {e.Error?.Error} {e.Error?.ErrorDescription}".TrimEnd(), e);
+            var code = e.StatusCode >= HttpStatusCode.InternalServerError ? StatusCode.Unavailable : StatusCode.Unauthenticated;
+            var reason = $"{e.Error?.Error} {e.Error?.ErrorDescription}".Trim();
+            throw new RpcException(code, $"Google didn't issue an access token: {reason}", e);
         }
         catch (HttpRequestException e)
         {
-            throw new RpcException(StatusCode.Unavailable, $"The server for access tokens can't be reached: {e.GetBaseException().Message}", e);
+            throw new RpcException(
+                StatusCode.Unavailable, $"The server for access tokens can't be reached: {e.GetBaseException().Message}", e);
         }
         catch (OperationCanceledException e)
         {

@@ -1,6 +1,6 @@
 namespace Greeter.Firestore.Transport;
 
-/// <summary>A database together with what was opened for it. Disposing closes the connections, or the embedded store's file.</summary>
+/// <summary>A database with its connections or its embedded store, which it closes when it is disposed of.</summary>
 /// <remarks><see cref="FirestoreDb"/> isn't disposable, because Google's isn't.</remarks>
 internal sealed class FirestoreConnection(FirestoreDb database, FirestoreClient client, string location) : IDisposable
 {
