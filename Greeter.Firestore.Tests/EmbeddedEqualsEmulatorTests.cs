@@ -342,12 +342,12 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
                 yield return ($"{name}, an empty precondition", Case(_ => WithPrecondition(new(), write)));
                 for (var number = 1; number <= 3; number++)
                 {
-                    yield return ($"{name}, must have time t{number}", Case(store => At(store.Time(number), write)));
+                    yield return ($"{name}, the time t{number}", Case(store => At(store.Time(number), write)));
                 }
-                yield return ($"{name}, must have a later time", Case(store => At(new(store.Time(3)) { Nanos = 999_999_000 }, write)));
-                yield return ($"{name}, must have a time in nanoseconds", Case(_ => At(new Timestamp { Seconds = 1, Nanos = 1 }, write)));
-                yield return ($"{name}, must have an invalid time", Case(_ => At(new Timestamp { Nanos = -1000 }, write)));
-                yield return ($"{name}, must have the time 1970-01-01", Case(_ => At(new Timestamp(), write)));
+                yield return ($"{name}, a later time", Case(store => At(new(store.Time(3)) { Nanos = 999_999_000 }, write)));
+                yield return ($"{name}, in nanoseconds", Case(_ => At(new Timestamp { Seconds = 1, Nanos = 1 }, write)));
+                yield return ($"{name}, an invalid time", Case(_ => At(new Timestamp { Nanos = -1000 }, write)));
+                yield return ($"{name}, the time 1970-01-01", Case(_ => At(new Timestamp(), write)));
             }
         }
         yield return ("a version that was deleted",
@@ -384,7 +384,8 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
             [Commit(Set("c/a", ("x", Integer(1))), Set("c/b"), Merge("c/a", ["y"], ("y", Integer(1)))), Get("c/a", "c/b")]);
         yield return ("changed and changed back",
             [Commit(Set("c/a", ("x", Integer(1)))), Commit(Set("c/a", ("x", Integer(2))), Set("c/a", ("x", Integer(1))))]);
-        yield return ("deleted and created again with the same fields", [Commit(Set("c/a")), Commit(Delete("c/a"), Set("c/a")), Get("c/a")]);
+        yield return ("deleted and created again",
+            [Commit(Set("c/a")), Commit(Delete("c/a"), Set("c/a")), Get("c/a")]);
         yield return ("contradictory preconditions and another failure",
             [Commit(Exists(true, Set("c/z")), Set("c/a"), Exists(false, Set("c/a")))]);
         Write[] writes = [Set("c/a", ("x", Integer(2))), Merge("c/a", ["y"], ("y", Integer(3))), Merge("c/a", []), Delete("c/a")];
@@ -394,7 +395,7 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
             {
                 foreach (var (kinds, isPresent) in Enumerable.Range(0, 25).SelectMany(i => new[] { (i, true), (i, false) }))
                 {
-                    yield return ($"{first}, {second}, preconditions {kinds / 5} and {kinds % 5}, {(isPresent ? "existing" : "missing")}",
+                    yield return ($"{first}, {second}, {kinds / 5} and {kinds % 5}, {(isPresent ? "existing" : "missing")}",
                     [
                         Commit(Set("c/b")),
                         Commit(Set(isPresent ? "c/a" : "c/b", ("x", Integer(1)))),

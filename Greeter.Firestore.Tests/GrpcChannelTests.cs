@@ -236,7 +236,8 @@ public class GrpcChannelTests
     [Fact]
     public async Task Garbage_is_internal()
     {
-        await using var server = await Http2Server.StartAsync(context => RespondAsync(context, [0, 0, 0, 0, 3, 0xff, 0xff, 0xff]));
+        await using var server = await Http2Server.StartAsync(
+            context => RespondAsync(context, [0, 0, 0, 0, 3, 0xff, 0xff, 0xff]));
 
         var e = await FailAsync(server);
 

@@ -27,7 +27,8 @@ internal sealed class RawStore : IDisposable
     {
         (invoker, this.address) = (new(handler), address);
         Database = $"projects/{project}/databases/(default)";
-        Db = new(project, "(default)", new(new(handler, address, FirestoreDbBuilder.AuthorizeEmulator, TimeSpan.FromSeconds(10))));
+        var channel = new GrpcChannel(handler, address, FirestoreDbBuilder.AuthorizeEmulator, TimeSpan.FromSeconds(10));
+        Db = new(project, "(default)", new(channel));
     }
 
     public string Database { get; }

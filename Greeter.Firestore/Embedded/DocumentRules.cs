@@ -100,7 +100,7 @@ internal static class DocumentRules
             // The emulator treats a missing document as one of 1970-01-01. By the documentation, the document must exist.
             case Precondition.ConditionTypeOneofCase.UpdateTime
                 when !precondition.UpdateTime.Equals(current?.UpdateTime ?? new Timestamp()):
-                throw new RpcException(StatusCode.FailedPrecondition, $"Document '{name}' does not have the required update time.");
+                throw new RpcException(StatusCode.FailedPrecondition, $"Document '{name}' doesn't have the required time.");
         }
     }
 
