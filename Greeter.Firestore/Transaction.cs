@@ -140,7 +140,7 @@ public sealed class Transaction
         // One read is consistent by itself; several are consistent only if none of the documents changed in between.
         if (writes.Count > 0 || (reads.Count > 1 && !HasCachedReads))
         {
-            CommitPreconditions.AddTo(commit, reads);
+            Preconditions.Add(commit, reads);
         }
         return commit;
     }

@@ -86,25 +86,6 @@ internal static class DocumentRules
     }
 
     /// <summary>Checks a precondition against the current document; null for a missing one.</summary>
-    /// <exception cref="RpcException">NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION, INVALID_ARGUMENT.</exception>
-    public static void CheckPrecondition(Precondition? precondition, string name, Document? current)
-    {
-        switch (precondition?.ConditionTypeCase)
-        {
-            case Precondition.ConditionTypeOneofCase.Exists when precondition.Exists && current is null:
-                throw new RpcException(StatusCode.NotFound, $"Document '{name}' does not exist.");
-            case Precondition.ConditionTypeOneofCase.Exists when !precondition.Exists && current is not null:
-                throw new RpcException(StatusCode.AlreadyExists, $"Document '{name}' already exists.");
-            case Precondition.ConditionTypeOneofCase.UpdateTime
-                when current is not null && precondition.UpdateTime > current.UpdateTime:
-                throw Invalid($"The required update time is later than that of document '{name}'.");
-            // The emulator treats a missing document as one of 1970-01-01. By the documentation, the document must exist.
-            case Precondition.ConditionTypeOneofCase.UpdateTime
-                when !precondition.UpdateTime.Equals(current?.UpdateTime ?? new Timestamp()):
-                throw new RpcException(StatusCode.FailedPrecondition, $"Document '{name}' doesn't have the required time.");
-        }
-    }
-
     /// <summary>
     /// Checks several writes to one document. Only the first one's precondition is checked against the document; each later
     /// one must follow from the write before it. This is the emulator's behavior, and not documented.

@@ -130,7 +130,7 @@ internal sealed class DocumentStore : IDisposable
             if (!after.TryGetValue(name, out var current))
             {
                 current = documents.GetValueOrDefault(name);
-                DocumentRules.CheckPrecondition(write.CurrentDocument, name, current);
+                Preconditions.Check(write.CurrentDocument, name, current);
             }
             after[name] = write.ApplyTo(current, commitTime);
         }
