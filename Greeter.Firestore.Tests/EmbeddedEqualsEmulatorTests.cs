@@ -10,7 +10,7 @@ namespace Greeter.Firestore.Tests;
 using Step = Func<RawStore, Task<string>>;
 using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
-/// <summary>What the embedded store answers is what Google's emulator answers, statuses and update times included.</summary>
+/// <summary>The embedded store gives the same responses as Google's emulator, statuses and update times included.</summary>
 public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDisposable
 {
     private readonly TemporaryFolder folder = new();
@@ -18,26 +18,26 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
     public void Dispose() => folder.Dispose();
 
     [EmulatorFact]
-    public async Task Names_of_documents_and_databases_are_refused_alike() => await CompareAsync(NameCases());
+    public async Task Both_accept_the_same_names_of_documents_and_databases() => await CompareAsync(NameCases());
 
     [EmulatorFact]
-    public async Task Names_and_paths_of_fields_are_refused_alike() => await CompareAsync(FieldCases());
+    public async Task Both_accept_the_same_names_and_paths_of_fields() => await CompareAsync(FieldCases());
 
     [EmulatorFact]
-    public async Task Values_are_rounded_and_refused_alike() => await CompareAsync(ValueCases());
+    public async Task Both_accept_and_round_the_same_values() => await CompareAsync(ValueCases());
 
     [EmulatorFact]
-    public async Task Masks_do_the_same() => await CompareAsync(MaskCases());
+    public async Task Masks_have_the_same_effect() => await CompareAsync(MaskCases());
 
     [EmulatorFact]
-    public async Task Preconditions_fail_alike() => await CompareAsync(PreconditionCases());
+    public async Task Preconditions_fail_with_the_same_status() => await CompareAsync(PreconditionCases());
 
     [EmulatorFact]
-    public async Task Several_writes_in_a_commit_do_the_same() => await CompareAsync(CommitCases());
+    public async Task Several_writes_in_a_commit_have_the_same_effect() => await CompareAsync(CommitCases());
 
     /// <summary>GREETER_TEST_SEED repeats a run, GREETER_TEST_OPERATIONS makes it longer or shorter.</summary>
     [EmulatorFact]
-    public async Task Random_operations_and_transactions_do_the_same()
+    public async Task Random_operations_and_transactions_have_the_same_effect()
     {
         var seed = ReadSetting("GREETER_TEST_SEED") ?? Random.Shared.Next();
         output.WriteLine($"GREETER_TEST_SEED={seed}");
@@ -51,7 +51,7 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
         {
             var (name, step) = operations.Next();
             var expected = await RunAsync(step, emulator);
-            (await RunAsync(step, embedded)).Should().Be(expected, $"operation {i} of seed {seed}, {name}, does the same");
+            (await RunAsync(step, embedded)).Should().Be(expected, $"operation {i} of seed {seed}, {name}, has the same effect");
             var isTransaction = expected.Contains("attempts", StringComparison.Ordinal);
             var kind = $"{name.Split(' ')[0]} {(isTransaction ? expected.Split(',')[0] : Status(expected))}";
             counts[kind] = counts.GetValueOrDefault(kind) + 1;
@@ -63,9 +63,9 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
         (await embedded.GetAsync(everything)).Should().Be(await emulator.GetAsync(everything));
     }
 
-    /// <summary>Where it is documented that Firestore refuses what the emulator takes.</summary>
+    /// <summary>By the documentation, Firestore refuses names that the emulator accepts.</summary>
     [Fact]
-    public async Task A_document_of_another_database_is_refused_as_documented()
+    public async Task Document_of_another_database_is_refused_as_documented()
     {
         using var store = RawStore.OpenEmbedded("mine", folder.Path);
 
@@ -92,7 +92,7 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
     private async Task CompareAsync(IEnumerable<(string Name, Step[] Steps)> cases)
     {
         var differences = new List<string>();
-        var answers = new HashSet<string>();
+        var results = new HashSet<string>();
         foreach (var (name, steps) in cases)
         {
             var project = Emulator.NewProject();
@@ -101,18 +101,18 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
             foreach (var step in steps.Append(store => store.GetAsync("c/a")))
             {
                 var (expected, actual) = (await RunAsync(step, emulator), await RunAsync(step, embedded));
-                answers.Add(expected);
+                results.Add(expected);
                 if (actual != expected)
                 {
-                    differences.Add($"{name}: the emulator answers {Cut(expected)}, the embedded store {Cut(actual)}");
+                    differences.Add($"{name}: {Cut(expected)} from the emulator, {Cut(actual)} from the embedded store");
                 }
             }
         }
         differences.Should().BeEmpty();
-        answers.Should().Contain("t1").And.Contain("InvalidArgument", "both kinds of answer were compared");
+        results.Should().Contain("t1").And.Contain("InvalidArgument", "successes and failures were compared");
     }
 
-    private static StatusCode Status(string answer) => Enum.TryParse<StatusCode>(answer, out var status) ? status : StatusCode.OK;
+    private static StatusCode Status(string result) => Enum.TryParse<StatusCode>(result, out var status) ? status : StatusCode.OK;
 
     private static string Cut(string text) => text.Length < 300 ? text : $"{text[..300]}…";
 
@@ -218,14 +218,14 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
             ["latitude 90.1"] = Point(90.1, 0),
             ["latitude NaN"] = Point(double.NaN, 0),
             ["longitude -180.1"] = Point(0, -180.1),
-            ["no point"] = new() { GeoPointValue = new LatLng() },
+            ["empty point"] = new() { GeoPointValue = new LatLng() },
             ["infinity"] = Double(double.PositiveInfinity),
             ["negative infinity"] = Double(double.NegativeInfinity),
             ["epsilon"] = Double(double.Epsilon),
             ["another NaN"] = Double(BitConverter.Int64BitsToDouble(-1)),
             ["bytes"] = Bytes(0, 10, 13, 255),
             ["string"] = String("a\0\r\n\"\\\u2028\ud83d\ude00é"),
-            ["second of nanoseconds"] = Time(1, 1_000_000_000),
+            ["nanoseconds of a whole second"] = Time(1, 1_000_000_000),
             ["negative nanoseconds"] = Time(1, -1),
             ["first time"] = Time(-62_135_596_800, 0),
             ["time before that"] = Time(-62_135_596_801, 0),
@@ -252,7 +252,7 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
                 yield return ($"{depth} arrays and maps around {leaf}", [Commit(Set("c/a", ("x", mixed)))]);
             }
         }
-        // Each writes a document thrice: is the update time kept?
+        // Each pair is written one after the other. A write that changes nothing keeps the update time.
         (Value, Value)[] pairs =
         [
             (Integer(1), Integer(1)), (Integer(0), Double(0)), (Double(0.0), Double(-0.0)),
@@ -328,45 +328,45 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
         {
             foreach (var write in writes)
             {
-                Step[] Case(Func<RawStore, Write> guard) =>
+                Step[] Case(Func<RawStore, Write> conditional) =>
                 [
                     Commit(Set("c/b", ("x", Integer(1)))),
                     Commit(Set(isPresent ? "c/a" : "c/b", ("x", Integer(1)))),
                     Commit(Set("c/d", ("x", Integer(1)))),
-                    store => store.CommitAsync(guard(store)),
-                    store => store.CommitAsync(guard(store)),
+                    store => store.CommitAsync(conditional(store)),
+                    store => store.CommitAsync(conditional(store)),
                 ];
-                var name = $"{write}, {(isPresent ? "there" : "missing")}";
+                var name = $"{write}, {(isPresent ? "existing" : "missing")}";
                 yield return ($"{name}, must exist", Case(_ => Exists(true, write)));
                 yield return ($"{name}, must be missing", Case(_ => Exists(false, write)));
                 yield return ($"{name}, an empty precondition", Case(_ => WithPrecondition(new(), write)));
                 for (var number = 1; number <= 3; number++)
                 {
-                    yield return ($"{name}, must be of t{number}", Case(store => At(store.Time(number), write)));
+                    yield return ($"{name}, the time t{number}", Case(store => At(store.Time(number), write)));
                 }
-                yield return ($"{name}, must be of later", Case(store => At(new(store.Time(3)) { Nanos = 999_999_000 }, write)));
-                yield return ($"{name}, must be of nanoseconds", Case(_ => At(new Timestamp { Seconds = 1, Nanos = 1 }, write)));
-                yield return ($"{name}, must be of no time", Case(_ => At(new Timestamp { Nanos = -1000 }, write)));
-                yield return ($"{name}, must be of 1970", Case(_ => At(new Timestamp(), write)));
+                yield return ($"{name}, a later time", Case(store => At(new(store.Time(3)) { Nanos = 999_999_000 }, write)));
+                yield return ($"{name}, in nanoseconds", Case(_ => At(new Timestamp { Seconds = 1, Nanos = 1 }, write)));
+                yield return ($"{name}, an invalid time", Case(_ => At(new Timestamp { Nanos = -1000 }, write)));
+                yield return ($"{name}, the time 1970-01-01", Case(_ => At(new Timestamp(), write)));
             }
         }
         yield return ("a version that was deleted",
             [Commit(Set("c/a")), Commit(Delete("c/a")), store => store.CommitAsync(At(store.Time(1), Set("c/a")))]);
-        var old = new Timestamp { Seconds = 9 };
+        var earlier = new Timestamp { Seconds = 9 };
         Write[] refused =
         [
             new(), Set("c/b", ("x", new Value())), Set("c/b", ("x", String(new string('a', 1_048_488)))),
             Set("c/b", ("__x__", Null())), Merge("c/b", ["a."]), Set("c"), Set("c/b", ("x", Array(Array()))),
-            Exists(false, Set("c/d")), Exists(true, Set("c/b")), At(old, Set("c/d")),
+            Exists(false, Set("c/d")), Exists(true, Set("c/b")), At(earlier, Set("c/d")),
         ];
         foreach (var bad in refused)
         {
-            yield return ($"what fails first, {Cut(bad.ToString())} or another",
+            yield return ($"which failure counts, {Cut(bad.ToString())} or another",
             [
                 Commit(Set("c/d")),
                 Commit(Exists(true, Set("c/z")), bad), Commit(bad, Exists(true, Set("c/z"))),
                 Commit(Exists(false, Set("c/d")), bad), Commit(bad, Exists(false, Set("c/d"))),
-                Commit(At(old, Delete("c/d")), bad), Commit(bad, At(old, Delete("c/d"))),
+                Commit(At(earlier, Delete("c/d")), bad), Commit(bad, At(earlier, Delete("c/d"))),
                 Commit(Set("c/a"), bad), Commit(bad, Set("c/a")),
                 Get("c/d", "c/z"),
             ]);
@@ -384,28 +384,29 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
             [Commit(Set("c/a", ("x", Integer(1))), Set("c/b"), Merge("c/a", ["y"], ("y", Integer(1)))), Get("c/a", "c/b")]);
         yield return ("changed and changed back",
             [Commit(Set("c/a", ("x", Integer(1)))), Commit(Set("c/a", ("x", Integer(2))), Set("c/a", ("x", Integer(1))))]);
-        yield return ("deleted and made again as it was", [Commit(Set("c/a")), Commit(Delete("c/a"), Set("c/a")), Get("c/a")]);
-        yield return ("contradictory, with something else wrong",
+        yield return ("deleted and created again",
+            [Commit(Set("c/a")), Commit(Delete("c/a"), Set("c/a")), Get("c/a")]);
+        yield return ("contradictory preconditions and another failure",
             [Commit(Exists(true, Set("c/z")), Set("c/a"), Exists(false, Set("c/a")))]);
         Write[] writes = [Set("c/a", ("x", Integer(2))), Merge("c/a", ["y"], ("y", Integer(3))), Merge("c/a", []), Delete("c/a")];
         foreach (var first in writes)
         {
             foreach (var second in writes)
             {
-                foreach (var (guards, isPresent) in Enumerable.Range(0, 25).SelectMany(i => new[] { (i, true), (i, false) }))
+                foreach (var (kinds, isPresent) in Enumerable.Range(0, 25).SelectMany(i => new[] { (i, true), (i, false) }))
                 {
-                    yield return ($"{first}, {second}, guards {guards / 5} and {guards % 5}, {(isPresent ? "there" : "missing")}",
+                    yield return ($"{first}, {second}, {kinds / 5} and {kinds % 5}, {(isPresent ? "existing" : "missing")}",
                     [
                         Commit(Set("c/b")),
                         Commit(Set(isPresent ? "c/a" : "c/b", ("x", Integer(1)))),
-                        store => store.CommitAsync(Guard(store, guards / 5, first), Guard(store, guards % 5, second)),
+                        store => store.CommitAsync(Require(store, kinds / 5, first), Require(store, kinds % 5, second)),
                     ]);
                 }
             }
         }
     }
 
-    private static Write Guard(RawStore store, int kind, Write write) => kind switch
+    private static Write Require(RawStore store, int kind, Write write) => kind switch
     {
         0 => write,
         1 or 2 => Exists(kind == 1, write),
@@ -416,7 +417,7 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
 
     private static Step Get(params string[] paths) => store => store.GetAsync(paths);
 
-    /// <summary>Operations on a few documents, so that they meet.</summary>
+    /// <summary>Creates operations on a few documents, so that they conflict.</summary>
     private sealed class RandomOperations(Random random)
     {
         private readonly RandomValues values = new(random);
@@ -438,13 +439,13 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
 
         private (string, Step) Commit()
         {
-            var guarded = Enumerable.Range(0, random.Next(5) == 0 ? random.Next(2, 5) : 1)
+            var writes = Enumerable.Range(0, random.Next(5) == 0 ? random.Next(2, 5) : 1)
                 .Select(_ => values.Pick(Paths))
-                .Select(path => (Path: path, Write: Write(path), Guard: random.Next(8), Back: random.Next(2)))
+                .Select(path => (Path: path, Write: Write(path), Precondition: random.Next(8), Back: random.Next(2)))
                 .ToList();
             return (
-                $"commit {string.Join(", ", guarded)}",
-                store => store.CommitAsync([.. guarded.Select(write => write.Guard switch
+                $"commit {string.Join(", ", writes)}",
+                store => store.CommitAsync([.. writes.Select(write => write.Precondition switch
                 {
                     0 => Exists(true, write.Write),
                     1 => Exists(false, write.Write),
@@ -453,14 +454,14 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
                 })]));
         }
 
-        // Sometimes somebody else is faster: the transaction must run again.
+        // Sometimes another write comes between the reads and the commit, and the transaction may have to run again.
         private (string, Step) Transact()
         {
             var reads = Enumerable.Range(0, random.Next(3)).Select(_ => values.Pick(Paths)).ToArray();
             var writes = Enumerable.Range(0, random.Next(4))
                 .Select(_ => (Path: values.Pick(Paths), Kind: random.Next(3), Data: Data())).ToArray();
-            var rival = random.Next(3) == 0 ? Write(values.Pick(Paths)) : null;
-            return ($"transact {string.Join(' ', reads)} {string.Join(' ', writes)} {rival}", RunAsync);
+            var conflicting = random.Next(3) == 0 ? Write(values.Pick(Paths)) : null;
+            return ($"transact {string.Join(' ', reads)} {string.Join(' ', writes)} {conflicting}", RunAsync);
 
             async Task<string> RunAsync(RawStore store)
             {
@@ -472,9 +473,9 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
                     {
                         exists += (await transaction.GetSnapshotAsync(store.Db.Document(path))).Exists;
                     }
-                    if (attempts++ == 0 && rival is not null)
+                    if (attempts++ == 0 && conflicting is not null)
                     {
-                        exists += await store.CommitAsync(rival);
+                        exists += await store.CommitAsync(conflicting);
                     }
                     foreach (var (path, kind, data) in writes)
                     {

@@ -103,7 +103,8 @@ public sealed class JournalTests : IDisposable
 
             var start = () => Open();
 
-            start.Should().Throw<InvalidOperationException>().WithMessage($"*documents.jsonl, line {number}, is damaged*Fix the line*");
+            start.Should().Throw<InvalidOperationException>()
+                .WithMessage($"*documents.jsonl, line {number}, is damaged*Fix the line*");
             File.ReadAllBytes(JournalPath).Should().Equal(file, "a failed start changes nothing");
         }
     }
@@ -287,7 +288,8 @@ public sealed class JournalTests : IDisposable
 
         var start = () => Open();
 
-        start.Should().Throw<InvalidOperationException>().WithMessage("*documents.jsonl, line 2, is damaged*year 9999*Fix the line*");
+        start.Should().Throw<InvalidOperationException>()
+            .WithMessage("*documents.jsonl, line 2, is damaged*year 9999*Fix the line*");
         File.ReadAllLines(JournalPath).Should().Equal(lines);
     }
 
@@ -433,6 +435,21 @@ public sealed class JournalTests : IDisposable
         times.Should().BeInAscendingOrder().And.OnlyHaveUniqueItems();
         (times[1] - times[0]).Nanos.Should().Be(1000, "the next microsecond is the next time");
         (times[2] - times[0]).Seconds.Should().Be(3600, "the clock is used while it is ahead");
+    }
+
+    [Fact]
+    public void Read_time_is_the_current_time_but_never_before_the_last_commit()
+    {
+        using var store = Open();
+        ReadTogether(store, "a")[0].ReadTime.ToDateTimeOffset().Should().Be(clock.Now);
+        clock.Now += TimeSpan.FromHours(1);
+        var commitTime = SetViews(store, "a", 1);
+
+        clock.Now += TimeSpan.FromHours(1);
+        ReadTogether(store, "a")[0].ReadTime.ToDateTimeOffset().Should().Be(clock.Now);
+
+        clock.Now -= TimeSpan.FromHours(2);
+        ReadTogether(store, "a")[0].ReadTime.Should().Be(commitTime);
     }
 
     [Fact]

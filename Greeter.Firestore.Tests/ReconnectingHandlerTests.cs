@@ -4,17 +4,17 @@ using Microsoft.AspNetCore.Http;
 
 namespace Greeter.Firestore.Tests;
 
-/// <summary>Which connections are given up.</summary>
+/// <summary>Only unresponsive connections are replaced.</summary>
 [Collection(nameof(Alone))]
 public class ReconnectingHandlerTests
 {
     private static readonly TimeSpan Long = TimeSpan.FromMilliseconds(700);
 
     [Fact]
-    public async Task A_call_that_waited_in_vain_takes_its_connection_with_it_but_no_answer_that_is_on_its_way()
+    public async Task Call_without_a_response_replaces_the_connection_and_does_not_interrupt_a_response_that_is_being_read()
     {
         var release = new TaskCompletionSource();
-        await using var server = await Http2Server.StartAsync(context => AnswerAsync(context, release.Task));
+        await using var server = await Http2Server.StartAsync(context => RespondAsync(context, release.Task));
         using var client = new HttpMessageInvoker(new ReconnectingHandler(() => new SocketsHttpHandler()));
         using var begun = await SendAsync(client, server, "/begin", Timeout.InfiniteTimeSpan);
 
@@ -24,13 +24,13 @@ public class ReconnectingHandlerTests
 
         var earlier = await begun.Content.ReadAsStringAsync();
         connection.Should().NotBe(earlier);
-        (await GetConnectionAsync(client, server)).Should().Be(connection, "it is kept");
+        (await GetConnectionAsync(client, server)).Should().Be(connection, "the new connection is kept");
     }
 
     [Fact]
-    public async Task A_call_that_was_cancelled_early_leaves_the_connection()
+    public async Task Call_that_was_cancelled_early_keeps_the_connection()
     {
-        await using var server = await Http2Server.StartAsync(context => AnswerAsync(context, Task.CompletedTask));
+        await using var server = await Http2Server.StartAsync(context => RespondAsync(context, Task.CompletedTask));
         using var client = new HttpMessageInvoker(new ReconnectingHandler(() => new SocketsHttpHandler()));
         var connection = await GetConnectionAsync(client, server);
 
@@ -40,9 +40,9 @@ public class ReconnectingHandlerTests
     }
 
     [Fact]
-    public async Task A_call_that_waited_while_others_were_answered_leaves_the_connection()
+    public async Task Call_without_a_response_keeps_the_connection_if_other_calls_had_one()
     {
-        await using var server = await Http2Server.StartAsync(context => AnswerAsync(context, Task.CompletedTask));
+        await using var server = await Http2Server.StartAsync(context => RespondAsync(context, Task.CompletedTask));
         using var client = new HttpMessageInvoker(new ReconnectingHandler(() => new SocketsHttpHandler()));
         var hanging = HangAsync(client, server, Long);
         await Task.Delay(Long / 4);
@@ -53,7 +53,7 @@ public class ReconnectingHandlerTests
         (await GetConnectionAsync(client, server)).Should().Be(connection);
     }
 
-    private static async Task AnswerAsync(HttpContext context, Task release)
+    private static async Task RespondAsync(HttpContext context, Task release)
     {
         if (context.Request.Path == "/hang")
         {
@@ -89,7 +89,7 @@ public class ReconnectingHandlerTests
             Version = HttpVersion.Version20,
             VersionPolicy = HttpVersionPolicy.RequestVersionExact,
         };
-        using var patience = new CancellationTokenSource(time);
-        return await client.SendAsync(request, patience.Token);
+        using var timeout = new CancellationTokenSource(time);
+        return await client.SendAsync(request, timeout.Token);
     }
 }

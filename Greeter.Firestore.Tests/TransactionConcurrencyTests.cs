@@ -1,4 +1,4 @@
-using Greeter.Firestore.V1;
+using System.Collections.Concurrent;
 
 namespace Greeter.Firestore.Tests;
 
@@ -105,14 +105,15 @@ public sealed class TransactionConcurrencyTests : IDisposable
         var config = Db.Document("config/global");
         await CountAsync(config);
         var (committing, areAllThere) = (0, new TaskCompletionSource());
-        var conflicts = conflict ? Workers : 0;
+        var worker = new AsyncLocal<int>();
+        var conflicted = new ConcurrentDictionary<int, bool>();
         Wire.Answer = async (method, _, cancellationToken) =>
         {
             if (method != Wire.Commit)
             {
                 return null;
             }
-            if (Interlocked.Decrement(ref conflicts) >= 0)
+            if (conflict && conflicted.TryAdd(worker.Value, true))
             {
                 return Wire.Failure(StatusCode.FailedPrecondition);
             }
@@ -124,11 +125,15 @@ public sealed class TransactionConcurrencyTests : IDisposable
             return null;
         };
 
-        var work = Enumerable.Range(0, Workers).Select(worker => Task.Run(() => Db.RunTransactionAsync(async transaction =>
+        var work = Enumerable.Range(0, Workers).Select(number => Task.Run(() =>
         {
-            var setting = Views(await transaction.GetSnapshotAsync(config));
-            transaction.Set(Db.Document($"results/{worker}"), Fields(setting));
-        })));
+            worker.Value = number;
+            return Db.RunTransactionAsync(async transaction =>
+            {
+                var setting = Views(await transaction.GetSnapshotAsync(config));
+                transaction.Set(Db.Document($"results/{number}"), Fields(setting));
+            });
+        }));
 
         await Task.WhenAll(work).WaitAsync(Patience);
         committing.Should().Be(Workers);
@@ -169,6 +174,185 @@ public sealed class TransactionConcurrencyTests : IDisposable
         (await CountAsync(document)).Should().Be(2);
 
         Wire.Calls.Skip(2).Should().Equal(Wire.Commit, Wire.Read, Wire.Commit);
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Sixteen_clients_of_one_document_cause_no_conflict_and_one_call_a_transaction(Store store)
+    {
+        const int Clients = 16, Transactions = 2000;
+        using var shared = await TestDatabase.OpenAsync(store);
+        var counter = shared.Db.Document("sessions/one");
+        await shared.Db.RunTransactionAsync(transaction =>
+        {
+            transaction.Create(counter, Fields(0));
+            return Task.CompletedTask;
+        });
+        var left = Transactions;
+
+        var counts = await Task.WhenAll(Enumerable.Range(0, Clients).Select(_ => Task.Run(async () =>
+        {
+            var counts = new List<long>();
+            while (Interlocked.Decrement(ref left) >= 0)
+            {
+                counts.Add(await shared.Db.RunTransactionAsync(transaction => CountAsync(transaction, counter)));
+            }
+            return counts;
+        }))).WaitAsync(Patience);
+
+        counts.SelectMany(each => each).Order().Should().Equal(Enumerable.Range(1, Transactions).Select(i => (long)i));
+        shared.Wire.Commits.Should().HaveCount(Transactions + 1, "a conflict would be another commit");
+        shared.Wire.Calls.Should().HaveCount(Transactions + 1);
+    }
+
+    [Theory, OnEmbedded, OnEmulator]
+    public async Task Concurrent_transactions_on_an_uncached_document_make_three_calls_each_at_most(Store store)
+    {
+        const int Clients = 16;
+        using var shared = await TestDatabase.OpenAsync(store);
+        var counter = shared.OpenAnother().Document("sessions/one");
+        await counter.SetAsync(Fields(0));
+        var before = shared.Wire.Calls.Count();
+
+        var counts = await Task.WhenAll(Enumerable.Range(0, Clients).Select(_ => Task.Run(
+            () => shared.Db.RunTransactionAsync(transaction => CountAsync(transaction, counter))))).WaitAsync(Patience);
+
+        counts.Order().Should().Equal(Enumerable.Range(1, Clients).Select(i => (long)i));
+        (shared.Wire.Calls.Count() - before).Should().BeLessThanOrEqualTo(3 * Clients);
+    }
+
+    [Fact]
+    public async Task Transaction_waits_one_second_for_a_lock_at_most()
+    {
+        await CountAsync(document);
+        var (isHeld, isReleased) = (new TaskCompletionSource(), new TaskCompletionSource());
+        var holder = Db.RunTransactionAsync(async transaction =>
+        {
+            var views = await CountAsync(transaction, document);
+            isHeld.TrySetResult();
+            await isReleased.Task.WaitAsync(Patience);
+            return views;
+        });
+        await isHeld.Task.WaitAsync(Patience);
+
+        (await CountAsync(document).WaitAsync(Patience)).Should().Be(2);
+
+        isReleased.SetResult();
+        (await holder).Should().Be(3, "it conflicts and runs again");
+    }
+
+    [Fact]
+    public async Task Cancelled_transaction_leaves_the_queue()
+    {
+        await CountAsync(document);
+        using var source = new CancellationTokenSource();
+        var (isHeld, isReleased) = (new TaskCompletionSource(), new TaskCompletionSource());
+        var holder = Db.RunTransactionAsync(async transaction =>
+        {
+            var views = await CountAsync(transaction, document);
+            isHeld.TrySetResult();
+            await isReleased.Task.WaitAsync(Patience);
+            return views;
+        });
+        await isHeld.Task.WaitAsync(Patience);
+        var cancelled = Db.RunTransactionAsync(transaction => CountAsync(transaction, document), cancellationToken: source.Token);
+        var next = CountAsync(document);
+
+        await source.CancelAsync();
+        await cancelled.Awaiting(task => task.WaitAsync(Patience)).Should().ThrowAsync<OperationCanceledException>();
+        isReleased.SetResult();
+
+        (await holder).Should().Be(2);
+        (await next.WaitAsync(Patience)).Should().Be(3);
+        Wire.Calls.Should().Equal(Wire.Read, Wire.Commit, Wire.Commit, Wire.Commit);
+    }
+
+    [Fact]
+    public async Task Read_that_outlives_its_transaction_holds_no_lock()
+    {
+        await CountAsync(document);
+        var (isHeld, isReleased) = (new TaskCompletionSource(), new TaskCompletionSource());
+        var holder = Db.RunTransactionAsync(async transaction =>
+        {
+            await CountAsync(transaction, document);
+            isHeld.TrySetResult();
+            await isReleased.Task.WaitAsync(Patience);
+        });
+        await isHeld.Task.WaitAsync(Patience);
+        Task<DocumentSnapshot>? read = null;
+        await Db.RunTransactionAsync(transaction =>
+        {
+            read = transaction.GetSnapshotAsync(document);
+            return Task.CompletedTask;
+        });
+
+        isReleased.SetResult();
+        await holder;
+        await read!.WaitAsync(Patience);
+
+        (await CountAsync(document).WaitAsync(TimeSpan.FromMilliseconds(900))).Should().Be(3, "the lock is free at once");
+    }
+
+    [Fact]
+    public async Task Contradictory_precondition_gets_the_status_that_Firestore_would_give()
+    {
+        await document.SetAsync(Fields(1));
+        var missing = Db.Document("sessions/missing");
+        async Task<StatusCode> FailAsync(DocumentReference target, Action<Transaction> write)
+        {
+            var run = () => Db.RunTransactionAsync(async transaction =>
+            {
+                await transaction.GetSnapshotAsync(target);
+                write(transaction);
+            });
+            return (await run.Should().ThrowAsync<RpcException>()).Which.StatusCode;
+        }
+
+        (await FailAsync(document, transaction => transaction.Create(document, Fields(2)))).Should().Be(StatusCode.AlreadyExists);
+        (await FailAsync(missing, transaction => transaction.Delete(missing, Precondition.MustExist))).Should().Be(StatusCode.NotFound);
+        (await FailAsync(document, transaction => transaction.Delete(document, Precondition.LastUpdated(default))))
+            .Should().Be(StatusCode.FailedPrecondition);
+        Wire.Commits.Should().HaveCount(1, "none of them can succeed");
+    }
+
+    [Fact]
+    public async Task One_attempt_reads_afresh()
+    {
+        await CountAsync(document);
+        await database.OpenAnother().Document("sessions/one").SetAsync(Fields(10));
+
+        (await Db.RunTransactionAsync(transaction => CountAsync(transaction, document), TransactionOptions.ForMaxAttempts(1)))
+            .Should().Be(11);
+    }
+
+    [Fact]
+    public async Task Conflict_in_the_last_attempt_is_ABORTED()
+    {
+        var attempts = 0;
+        var run = () => Db.RunTransactionAsync(
+            async transaction =>
+            {
+                attempts++;
+                var views = await CountAsync(transaction, document);
+                await database.OpenAnother().Document("sessions/one").SetAsync(Fields(views));
+            },
+            TransactionOptions.ForMaxAttempts(3));
+
+        (await run.Should().ThrowAsync<RpcException>()).Which.StatusCode.Should().Be(StatusCode.Aborted);
+        attempts.Should().Be(3);
+    }
+
+    [Fact]
+    public async Task Write_after_the_callback_has_returned_is_an_error()
+    {
+        Transaction? ended = null;
+        await Db.RunTransactionAsync(transaction =>
+        {
+            ended = transaction;
+            return Task.CompletedTask;
+        });
+
+        ended!.Invoking(transaction => transaction.Set(document, Fields(1))).Should().Throw<InvalidOperationException>();
+        await ended!.Awaiting(transaction => transaction!.GetSnapshotAsync(document)).Should().ThrowAsync<InvalidOperationException>();
     }
 
     private static Dictionary<string, object> Fields(long views) => new() { ["views"] = views };

@@ -64,7 +64,8 @@ public sealed class FirestoreDb
         Func<Transaction, Task<T>> callback, TransactionOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(callback);
-        return new TransactionRunner(this, client, cache, options, cancellationToken).RunAsync(callback);
+        var transaction = new TransactionRunner(this, client, cache, options, cancellationToken).RunAsync(callback);
+        return ClientMetrics.IsTransactionsEnabled ? ClientMetrics.CountAsync(transaction) : transaction;
     }
 
     /// <inheritdoc cref="RunTransactionAsync{T}"/>

@@ -1,3 +1,4 @@
+using Greeter.Firestore.Transport;
 using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore;
@@ -81,6 +82,10 @@ public sealed class Transaction
             await documentLock.AcquireAsync(entry, token);
         }
         var cached = canStartFromCache && cache.HitRate.ShouldUseCache() ? entry?.ToSnapshot(documentReference) : null;
+        if (canStartFromCache && cached is null)
+        {
+            ClientMetrics.CacheMisses.Add(1);
+        }
         var snapshot = cached ?? await Database.GetSnapshotAsync(documentReference, token);
         lock (access)
         {
@@ -135,7 +140,7 @@ public sealed class Transaction
         // One read is consistent by itself; several are consistent only if none of the documents changed in between.
         if (writes.Count > 0 || (reads.Count > 1 && !HasCachedReads))
         {
-            CommitPreconditions.AddTo(commit, reads);
+            Preconditions.Add(commit, reads);
         }
         return commit;
     }

@@ -78,7 +78,7 @@ public partial class ChildProcess : IAsyncDisposable
     /// <summary>Gets the process ID of the command.</summary>
     public int Id => process.Id;
 
-    /// <inheritdoc cref="ChildProcess(IEnumerable{string}, IEnumerable{ValueTuple{string, string}}, string, Func{string, bool})"/>
+    /// <summary>Starts a command. The parameters are those of the constructor.</summary>
     public static ChildProcess Start(
         IEnumerable<string> command,
         IEnumerable<(string Key, string Value)> environment,

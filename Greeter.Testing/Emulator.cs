@@ -15,9 +15,13 @@ public sealed class Emulator : IAsyncDisposable
 
     /// <summary>Gets what to install if there is no emulator; null if there is one.</summary>
     public static string? MissingReason { get; } =
-        Environment.GetEnvironmentVariable("FIRESTORE_EMULATOR_HOST") is { Length: > 0 } || Tool.IsOnPath("gcloud") && Tool.IsOnPath("java")
+        GivenHost is not null || (Tool.IsOnPath("gcloud") && Tool.IsOnPath("java"))
             ? null
-            : "Google's Firestore emulator is missing: install the gcloud CLI, its cloud-firestore-emulator component, and Java 11 or later.";
+            : "Google's Firestore emulator is missing: install the gcloud CLI, its cloud-firestore-emulator component, "
+                + "and Java 11 or later.";
+
+    private static string? GivenHost =>
+        Environment.GetEnvironmentVariable("FIRESTORE_EMULATOR_HOST") is { Length: > 0 } host ? host : null;
 
     /// <summary>Gets the address as host:port.</summary>
     public string Host { get; }
@@ -47,6 +51,7 @@ public sealed class Emulator : IAsyncDisposable
         }
     }
 
+    /// <summary>Returns a port that is free now. Another process may take it before the caller does.</summary>
     public static int FreePort()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
@@ -80,9 +85,7 @@ public sealed class Emulator : IAsyncDisposable
     }
 
     private static Task<Emulator> StartAsync() =>
-        Environment.GetEnvironmentVariable("FIRESTORE_EMULATOR_HOST") is { Length: > 0 } host
-            ? Task.FromResult(new Emulator(host, null))
-            : StartAsync(FreePort());
+        GivenHost is null ? StartAsync(FreePort()) : Task.FromResult(new Emulator(GivenHost, null));
 
     // To the emulator alone: gcloud only waits for it, and the watcher in its process group must not stop.
     private void Signal(string name) =>

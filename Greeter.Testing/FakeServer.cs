@@ -37,7 +37,7 @@ public sealed class FakeServer : IAsyncDisposable
         app = builder.Build();
         app.Run(context =>
         {
-            var headers = context.Request.Headers.ToDictionary(header => header.Key.ToLowerInvariant(), header => $"{header.Value}");
+            var headers = context.Request.Headers.ToDictionary(each => each.Key.ToLowerInvariant(), each => $"{each.Value}");
             Requests.Enqueue((context.Request.Path, headers));
             return answer(context, this);
         });

@@ -44,6 +44,6 @@ public sealed record Fault(Fate Fate = Fate.None, Way Ways = Way.Both, int Withi
     /// <summary>Gets the upper limit of the random delay of every read.</summary>
     public TimeSpan Delay { get; init; }
 
-    /// <summary>Gets n if only every n-th read from the app, of all connections together, is hit. A read is about a request.</summary>
+    /// <summary>Gets n if only every n-th read from the app, of all connections, is hit. A read is about a request.</summary>
     public int EveryNth { get; init; }
 }

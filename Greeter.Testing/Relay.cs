@@ -127,7 +127,8 @@ public sealed class Relay : IDisposable
         await writing;
     }
 
-    private async Task ReadAsync(Socket from, ChannelWriter<(long ReadAt, Memory<byte> Bytes)> pending, Http2RequestCounter? counter)
+    private async Task ReadAsync(
+        Socket from, ChannelWriter<(long ReadAt, Memory<byte> Bytes)> pending, Http2RequestCounter? counter)
     {
         var buffer = new byte[16384];
         while (await from.ReceiveAsync(buffer) is > 0 and var read)
@@ -138,7 +139,8 @@ public sealed class Relay : IDisposable
         pending.Complete();
     }
 
-    private async Task WriteAsync(ChannelReader<(long ReadAt, Memory<byte> Bytes)> pending, Socket from, Socket to, Way way)
+    private async Task WriteAsync(
+        ChannelReader<(long ReadAt, Memory<byte> Bytes)> pending, Socket from, Socket to, Way way)
     {
         var (seen, left) = (fault, Draw(fault, way));
         var isSwallowed = false;

@@ -30,6 +30,6 @@ public static class Repository
         {
             folder = folder.Parent;
         }
-        return folder?.FullName ?? throw new InvalidOperationException("There is no Greeter.slnx in a folder above this program.");
+        return folder?.FullName ?? throw new InvalidOperationException("There is no Greeter.slnx above this program.");
     }
 }

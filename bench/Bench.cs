@@ -37,16 +37,17 @@ internal sealed class Bench(Options options)
     public async Task RunAsync()
     {
         CheckTools();
+        var console = AnsiConsole.Console;
         if (Console.IsOutputRedirected)
         {
-            AnsiConsole.Profile.Capabilities.Ansi = false;
-            AnsiConsole.Profile.Capabilities.ColorSystem = ColorSystem.NoColors;
+            // A file gets whole lines and no bars.
             AnsiConsole.Profile.Width = 200;
+            console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(TextWriter.Null) });
         }
         Emulator? ownEmulator = null;
         try
         {
-            await AnsiConsole.Progress()
+            await console.Progress()
                 .HideCompleted(true)
                 .Columns(new SpinnerColumn(), new TaskDescriptionColumn(), new ProgressBarColumn(), new ElapsedTimeColumn())
                 .StartAsync(async progress =>
@@ -90,7 +91,7 @@ internal sealed class Bench(Options options)
 #if DEBUG
         throw new InvalidOperationException("Build the limits as the app ships: dotnet run -c Release --project bench");
 #else
-        var missing = Tool.IsOnPath("wrk") ? Emulator.MissingReason : "wrk is missing: install it, for instance with apt-get install wrk.";
+        var missing = Tool.IsOnPath("wrk") ? Emulator.MissingReason : "wrk is missing: apt-get install wrk.";
         if (missing is not null)
         {
             throw new InvalidOperationException(missing);
@@ -174,8 +175,7 @@ internal sealed class Bench(Options options)
                 var measured = await side.MeasureAsync(options.Time);
                 side.Measurements.Add(measured);
                 stage.Increment(1);
-                AnsiConsole.WriteLine(
-                    $"round {round}: {side.Title}, {measured.PerSecond:#,0}/s, {measured.Processor:0.0} µs, {measured.Failures} failures");
+                AnsiConsole.WriteLine($"round {round}: {side.Title}, {measured}");
             }
         }
     }
@@ -402,7 +402,10 @@ internal sealed class Bench(Options options)
     }
 
     private Task<Server> StartAppAsync(Site site, params (string Key, string Value)[] environment) => StartAsync(
-        $"{site.Prefix}the app", Path.Combine(site.Folder!, "Greeter.Api.dll"), [], [("GOOGLE_CLOUD_PROJECT", Project), .. environment]);
+        $"{site.Prefix}the app",
+        Path.Combine(site.Folder!, "Greeter.Api.dll"),
+        [],
+        [("GOOGLE_CLOUD_PROJECT", Project), .. environment]);
 
     // The app uses the embedded store only in Development, and only without a project.
     private Task<Server> StartEmbeddedAsync(Site site) => StartAppAsync(
@@ -411,8 +414,8 @@ internal sealed class Bench(Options options)
         ("ASPNETCORE_ENVIRONMENT", "Development"),
         ("Firestore__EmbeddedFolder", Path.Combine(WorkFolder, Guid.NewGuid().ToString("N"))));
 
-    private Task<Server> StartLimitAsync(string limit, string? folder, params (string Key, string Value)[] environment) => StartAsync(
-        limit, Path.Combine(folder ?? AppContext.BaseDirectory, "Greeter.Bench.dll"), [limit], environment);
+    private Task<Server> StartLimitAsync(string limit, string? folder, params (string Key, string Value)[] environment) =>
+        StartAsync(limit, Path.Combine(folder ?? AppContext.BaseDirectory, "Greeter.Bench.dll"), [limit], environment);
 
     private async Task<Server> StartAsync(
         string name, string program, string[] arguments, params (string Key, string Value)[] environment)

@@ -18,7 +18,7 @@ internal sealed record Load(long Requests, double PerSecond, double P50, double 
 
     private static readonly HttpClient Visitor = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false });
 
-    /// <summary>Returns the load of requests that this process made, with percentiles corrected as wrk corrects its own.</summary>
+    /// <summary>Returns the load of requests that this process made, with percentiles corrected as wrk does it.</summary>
     /// <param name="latencies">The response time of each request.</param>
     /// <param name="connections">The number of requests at once.</param>
     /// <param name="time">The duration.</param>
@@ -41,12 +41,10 @@ internal sealed record Load(long Requests, double PerSecond, double P50, double 
     /// <param name="idsFile">A file with one session ID a line, of which each request draws one; null for first visits.</param>
     public static async Task<Load> WrkAsync(Uri url, int connections, int threads, TimeSpan time, string? idsFile)
     {
+        string[] load = [$"-t{threads}", $"-c{connections}", $"-d{time.TotalSeconds}s", "--timeout", WrkTimeout];
         string[] script = ["-s", Path.Combine(Repository.Root, "bench", "load.lua")];
         string[] ids = idsFile is null ? [] : ["--", idsFile];
-        var output = await Command.RunAsync(
-            "",
-            "wrk",
-            [$"-t{threads}", $"-c{connections}", $"-d{time.TotalSeconds}s", "--timeout", WrkTimeout, .. script, $"{url}", .. ids]);
+        var output = await Command.RunAsync("", "wrk", [.. load, .. script, $"{url}", .. ids]);
         var line = output.Split('\n').FirstOrDefault(line => line.StartsWith("result ", StringComparison.Ordinal))
             ?? throw new InvalidOperationException($"wrk gave no result:\n{output}");
         var numbers = line.Split(' ')[1..].Select(number => long.Parse(number, CultureInfo.InvariantCulture)).ToArray();
@@ -88,7 +86,7 @@ internal sealed record Load(long Requests, double PerSecond, double P50, double 
         var (load, ids) = await VisitAsync(count, Scenario.DefaultConnections, _ => url, _ => null);
         return load.Failures == 0
             ? ids
-            : throw new InvalidOperationException($"{load.Failures} of {count} first visits to {url} got no 200 with a session_id.");
+            : throw new InvalidOperationException($"{load.Failures} of {count} first visits to {url} got no 200 with a session.");
     }
 
     // Requests that would have been sent while one waited would have waited too, each one interval less.

@@ -27,7 +27,7 @@ internal sealed record Options(
     {
         var only = new Option<string[]>("--only")
         {
-            Description = $"The scenarios to run, separated by commas; all of them by default: {string.Join(", ", Scenario.Names)}",
+            Description = $"The scenarios to run, separated by commas; all by default: {string.Join(", ", Scenario.Names)}",
             HelpName = "NAMES",
             CustomParser = ParseOnly,
         };
@@ -41,17 +41,17 @@ internal sealed record Options(
             CustomParser = result => [.. result.Tokens.Select(token => ParsePeer(token.Value, result))],
         };
         var baseline = CreateFolder(
-            "--baseline", "The Greeter.Api of another commit, as dotnet publish writes it, to measure in turns with this one", "Greeter.Api.dll");
+            "--baseline", "The Greeter.Api of another commit, published, to measure in turns with this one", "Greeter.Api.dll");
         var baselineBench = CreateFolder(
-            "--baseline-bench", "The bench of another commit, as dotnet build -c Release writes it, for its client alone", "Greeter.Bench.dll");
+            "--baseline-bench", "The bench of another commit, built for Release, for its client alone", "Greeter.Bench.dll");
         var output = new Option<string>("--output")
         {
             Description = "Where to write results.md, with the tables and charts; bench/bin/results by default",
             HelpName = "FOLDER",
         };
         var command = new RootCommand(
-            "Measures Greeter under load, beside the Firestore client alone and an empty endpoint. Starts Google's Firestore emulator, "
-            + "unless FIRESTORE_EMULATOR_HOST names one. Needs wrk, and a machine that does nothing else.")
+            "Measures Greeter under load, beside the Firestore client alone and an empty endpoint. Starts Google's Firestore "
+            + "emulator, unless FIRESTORE_EMULATOR_HOST names one. Needs wrk, and a machine that does nothing else.")
         {
             only, rounds, seconds, warm, baseline, baselineBench, peers, output,
         };

@@ -34,7 +34,7 @@ internal enum Phase
 /// <param name="Name">Its name on the command line.</param>
 /// <param name="Title">Its name in the results.</param>
 /// <param name="Visitors">Who visits.</param>
-/// <param name="Connections">The number of connections to each instance; each waits for a response before the next request.</param>
+/// <param name="Connections">The number of connections to each instance, with one request at a time each.</param>
 /// <param name="Instances">The number of processes that serve the same sessions.</param>
 internal sealed record Scenario(
     string Name, string Title, Phase Phase, Visitors Visitors, int Connections = Scenario.DefaultConnections, int Instances = 1)
@@ -66,5 +66,6 @@ internal sealed record Scenario(
     ];
 
     /// <summary>Gets all names.</summary>
-    public static IEnumerable<string> Names => [.. OnFirestore.Select(scenario => scenario.Name).Distinct(), Embedded, Start, Memory, Latency];
+    public static IEnumerable<string> Names =>
+        [.. OnFirestore.Select(scenario => scenario.Name).Distinct(), Embedded, Start, Memory, Latency];
 }

@@ -50,8 +50,9 @@ internal sealed class Server : IAsyncDisposable
             : throw new InvalidOperationException($"{name}: no process of this user listens at {url}.");
     }
 
-    /// <summary>Returns what a healthy server's log does not have: lines since its start.</summary>
-    public IEnumerable<string> GetNewLogLines() => process is null ? [] : process.Output.Skip(linesAtStart).Select(line => $"{name}: {line}");
+    /// <summary>Returns the lines logged since the start. A server whose requests succeed logs none.</summary>
+    public IEnumerable<string> GetNewLogLines() =>
+        process is null ? [] : process.Output.Skip(linesAtStart).Select(line => $"{name}: {line}");
 
     public ValueTask DisposeAsync() => process?.DisposeAsync() ?? ValueTask.CompletedTask;
 

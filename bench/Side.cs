@@ -59,4 +59,7 @@ internal sealed record Measurement(
     long Failures,
     double Processor,
     double Megabytes,
-    double LeastShare);
+    double LeastShare)
+{
+    public override string ToString() => $"{PerSecond:#,0}/s, {Processor:0.0} µs/view, p99 {P99:0.0} ms, {Failures} failures";
+}

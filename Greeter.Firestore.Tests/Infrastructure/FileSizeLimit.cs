@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Greeter.Firestore.Tests.Infrastructure;
 
 /// <summary>
-/// As long as it is not disposed of, this process can make no file longer than so many bytes: a write stops short there and the
-/// next one fails, as on a full disk. Tests that use it run alone.
+/// Limits the length of files that this process writes, until it is disposed of. As on a full disk, a write ends early at the
+/// limit and the next one fails. Tests that use it run alone.
 /// </summary>
 internal sealed class FileSizeLimit : IDisposable
 {
@@ -14,7 +14,7 @@ internal sealed class FileSizeLimit : IDisposable
 
     public FileSizeLimit(long bytes)
     {
-        // Or the kernel ends the process.
+        // Otherwise the kernel ends the process.
         Signal(FileSizeSignal, Ignore);
         Set(bytes);
     }

@@ -3,7 +3,7 @@ using static Greeter.Firestore.Tests.Infrastructure.Writes;
 
 namespace Greeter.Firestore.Tests.Infrastructure;
 
-/// <summary>Values of every type, the odd ones often, in maps of a few names, so that they meet.</summary>
+/// <summary>Creates values of every type, edge cases often, in maps with a few names, so that the names repeat.</summary>
 internal sealed class RandomValues(Random random)
 {
     private static readonly double[] Doubles =

@@ -12,8 +12,8 @@ namespace Greeter.Firestore.Tests.Infrastructure;
 using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
 /// <summary>
-/// A store as it answers on the wire. Its answers are texts in which times stand as t1, t2, … in the order in which they were
-/// first seen, so that the answers of two stores can be compared. In names DB stands for the database.
+/// The embedded store or the emulator, called without the client. Responses are texts in which times are t1, t2, … in the order
+/// of their first appearance, so that two responses can be compared. In names DB stands for the database.
 /// </summary>
 internal sealed class RawStore : IDisposable
 {
@@ -27,12 +27,13 @@ internal sealed class RawStore : IDisposable
     {
         (invoker, this.address) = (new(handler), address);
         Database = $"projects/{project}/databases/(default)";
-        Db = new(project, "(default)", new(new(handler, address, FirestoreDbBuilder.AuthorizeEmulator, TimeSpan.FromSeconds(10))));
+        var channel = new GrpcChannel(handler, address, FirestoreDbBuilder.AuthorizeEmulator, TimeSpan.FromSeconds(10));
+        Db = new(project, "(default)", new(channel));
     }
 
     public string Database { get; }
 
-    /// <summary>The same store through the client.</summary>
+    /// <summary>Gets the same database through the client.</summary>
     public FirestoreDb Db { get; }
 
     public static RawStore OpenEmbedded(string project, string folder) =>
@@ -43,10 +44,10 @@ internal sealed class RawStore : IDisposable
 
     public void Dispose() => invoker.Dispose();
 
-    /// <summary>A time by its number; if it has not been seen, one that no document has.</summary>
+    /// <summary>Returns a time by its number; for an unknown number a time that no document has.</summary>
     public Timestamp Time(int number) => number <= times.Count ? times[number - 1] : new Timestamp { Seconds = 1 };
 
-    /// <summary>The time of a version of the document that was seen, 0 being the last; if there is none, one that no document
+    /// <summary>Returns the update time of a document, 0 versions back or more; if there is none, a time that no document
     /// has.</summary>
     public Timestamp Version(string path, int back) =>
         versions.GetValueOrDefault(path)?.SkipLast(back).LastOrDefault() ?? new Timestamp { Seconds = 1 };
@@ -54,8 +55,8 @@ internal sealed class RawStore : IDisposable
     public async Task<string> CommitAsync(params Write[] writes)
     {
         var request = new CommitRequest { Database = Database, Writes = { writes.Select(Expand) } };
-        var (status, answers) = await CallAsync(FirestoreClient.Commit, request, CommitResponse.Parser);
-        var texts = (answers.SingleOrDefault()?.WriteResults ?? []).Zip(
+        var (status, responses) = await CallAsync(FirestoreClient.Commit, request, CommitResponse.Parser);
+        var texts = (responses.SingleOrDefault()?.WriteResults ?? []).Zip(
             request.Writes, (result, write) => Number(result.UpdateTime, write.Update?.Name));
         return status ?? string.Join(' ', texts);
     }
@@ -65,12 +66,12 @@ internal sealed class RawStore : IDisposable
     public async Task<string> GetAsync(string database, string[] names)
     {
         var request = new BatchGetDocumentsRequest { Database = Expand(database), Documents = { names.Select(Expand) } };
-        var (status, answers) = await CallAsync(FirestoreClient.BatchGetDocuments, request, BatchGetDocumentsResponse.Parser);
-        // Firestore answers in any order.
-        return status ?? string.Join('\n', answers.Select(ToText).Order(StringComparer.Ordinal));
+        var (status, responses) = await CallAsync(FirestoreClient.BatchGetDocuments, request, BatchGetDocumentsResponse.Parser);
+        // Firestore returns documents in any order.
+        return status ?? string.Join('\n', responses.Select(ToText).Order(StringComparer.Ordinal));
     }
 
-    /// <summary>The same with the fields of each map in order, as maps have none.</summary>
+    /// <summary>Returns a map with its fields in order, as the order of a response is arbitrary.</summary>
     private static MapValue Sort(MapValue map)
     {
         var sorted = new MapValue();
@@ -104,11 +105,11 @@ internal sealed class RawStore : IDisposable
         return expanded;
     }
 
-    private string ToText(BatchGetDocumentsResponse answer)
+    private string ToText(BatchGetDocumentsResponse response)
     {
-        if (answer.Found is not { } document)
+        if (response.Found is not { } document)
         {
-            return $"{answer.Missing} is missing";
+            return $"{response.Missing} is missing";
         }
         var fields = Sort(new MapValue { Fields = { document.Fields } });
         return $"{document.Name} {Number(document.CreateTime)} {Number(document.UpdateTime, document.Name)} {fields}";
@@ -134,7 +135,7 @@ internal sealed class RawStore : IDisposable
         {
             if (times.Count > 0 && time < times[^1])
             {
-                return "a new time before an old one";
+                return "a new time before an earlier one";
             }
             times.Add(time);
             numbers.Add(time, number = times.Count);
@@ -142,9 +143,9 @@ internal sealed class RawStore : IDisposable
         return time.Nanos % 1000 == 0 ? $"t{number}" : "a time finer than microseconds";
     }
 
-    private async Task<(string? Status, List<TAnswer> Answers)> CallAsync<TAnswer>(
-        string method, IMessage message, MessageParser<TAnswer> parser)
-        where TAnswer : IMessage<TAnswer>
+    private async Task<(string? Status, List<TResponse> Responses)> CallAsync<TResponse>(
+        string method, IMessage message, MessageParser<TResponse> parser)
+        where TResponse : IMessage<TResponse>
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(address, method))
         {
@@ -156,15 +157,15 @@ internal sealed class RawStore : IDisposable
         await FirestoreDbBuilder.AuthorizeEmulator(address, request.Headers, CancellationToken.None);
         using var response = await invoker.SendAsync(request, CancellationToken.None);
         var body = await response.Content.ReadAsByteArrayAsync();
-        var answers = new List<TAnswer>();
+        var responses = new List<TResponse>();
         for (var position = 0; position < body.Length;)
         {
             var size = GrpcFrame.DecodeHeader(body.AsSpan(position));
-            answers.Add(parser.ParseFrom(body, position + GrpcFrame.HeaderSize, size));
+            responses.Add(parser.ParseFrom(body, position + GrpcFrame.HeaderSize, size));
             position += GrpcFrame.HeaderSize + size;
         }
         var headers = response.Headers.Contains(GrpcStatus.Name) ? response.Headers : response.TrailingHeaders;
         var status = (StatusCode)int.Parse(headers.GetValues(GrpcStatus.Name).Single(), CultureInfo.InvariantCulture);
-        return (status == StatusCode.OK ? null : status.ToString(), answers);
+        return (status == StatusCode.OK ? null : status.ToString(), responses);
     }
 }

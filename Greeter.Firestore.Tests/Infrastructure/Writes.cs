@@ -6,7 +6,7 @@ namespace Greeter.Firestore.Tests.Infrastructure;
 
 using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
-/// <summary>Firestore's messages, in few words. In names DB stands for the database.</summary>
+/// <summary>Creates Firestore's messages. In names DB stands for the database.</summary>
 internal static class Writes
 {
     public static Write Set(string path, params (string Name, Value Value)[] fields)

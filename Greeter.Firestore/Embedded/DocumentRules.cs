@@ -8,8 +8,8 @@ using Precondition = Greeter.Firestore.V1.Precondition;
 using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
 /// <summary>
-/// What Firestore refuses, with the statuses of Google's emulator, on which each rule was tried (EmbeddedEqualsEmulatorTests).
-/// Limits: https://cloud.google.com/firestore/quotas#collections_documents_and_fields
+/// The limits and rules of Firestore, with the statuses of Google's emulator; EmbeddedEqualsEmulatorTests compares both.
+/// Source: https://cloud.google.com/firestore/quotas#collections_documents_and_fields
 /// </summary>
 internal static class DocumentRules
 {
@@ -19,6 +19,7 @@ internal static class DocumentRules
     private const int MaxDepth = ValueConverter.MaxDepth;
     private const int MaxPairs = 100;
 
+    /// <summary>Checks the names in a read.</summary>
     /// <exception cref="RpcException">INVALID_ARGUMENT.</exception>
     public static void Check(BatchGetDocumentsRequest request)
     {
@@ -30,7 +31,8 @@ internal static class DocumentRules
         }
     }
 
-    /// <summary>Also rounds what Firestore rounds: timestamps down to microseconds, and every NaN to one.</summary>
+    /// <summary>Checks the writes of a commit, and normalizes their values as Firestore does: timestamps are rounded down to
+    /// microseconds, and all kinds of NaN become one.</summary>
     /// <exception cref="RpcException">INVALID_ARGUMENT.</exception>
     public static void Check(CommitRequest request)
     {
@@ -42,7 +44,7 @@ internal static class DocumentRules
         }
         if (request.Writes.Count > 1)
         {
-            CheckTogether(request.Writes);
+            CheckConsistency(request.Writes);
         }
     }
 
@@ -64,15 +66,16 @@ internal static class DocumentRules
                 CheckName(write.Delete);
                 break;
             default:
-                throw Invalid("A write is an update, or a delete, which has no mask.");
+                throw Invalid("A write needs an update, or a delete without a mask.");
         }
         if (write.CurrentDocument?.UpdateTime is { } time && (!IsInRange(time) || time.Nanos % 1000 != 0))
         {
-            throw Invalid($"{time.Seconds}.{time.Nanos:d9} s is no update time: those are in microseconds.");
+            throw Invalid($"{time.Seconds}.{time.Nanos:d9} s is not a valid update time. Update times are in microseconds.");
         }
     }
 
-    /// <summary>As Firestore counts, within a few bytes a field: https://firebase.google.com/docs/firestore/storage-size</summary>
+    /// <summary>Checks the size of a document, which differs from Firestore's by a few bytes a field:
+    /// https://firebase.google.com/docs/firestore/storage-size</summary>
     /// <exception cref="RpcException">INVALID_ARGUMENT.</exception>
     public static void CheckSize(Document? document)
     {
@@ -82,41 +85,23 @@ internal static class DocumentRules
         }
     }
 
-    /// <exception cref="RpcException">NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION, INVALID_ARGUMENT.</exception>
-    public static void CheckPrecondition(Precondition? precondition, string name, Document? current)
-    {
-        switch (precondition?.ConditionTypeCase)
-        {
-            case Precondition.ConditionTypeOneofCase.Exists when precondition.Exists && current is null:
-                throw new RpcException(StatusCode.NotFound, $"There is no document '{name}'.");
-            case Precondition.ConditionTypeOneofCase.Exists when !precondition.Exists && current is not null:
-                throw new RpcException(StatusCode.AlreadyExists, $"There is a document '{name}' already.");
-            case Precondition.ConditionTypeOneofCase.UpdateTime
-                when current is not null && precondition.UpdateTime > current.UpdateTime:
-                throw Invalid($"Document '{name}' is older than the write requires.");
-            // The emulator takes 1970-01-01 for the time of a missing document; the documentation says that it must exist.
-            case Precondition.ConditionTypeOneofCase.UpdateTime
-                when !precondition.UpdateTime.Equals(current?.UpdateTime ?? new Timestamp()):
-                throw new RpcException(StatusCode.FailedPrecondition, $"Document '{name}' is not of the time required.");
-        }
-    }
-
+    /// <summary>Checks a precondition against the current document; null for a missing one.</summary>
     /// <summary>
-    /// Of several writes to one document only the first one's precondition is held against what is stored: those of the others
-    /// must follow from the writes before them. Seen on the emulator, not documented.
+    /// Checks several writes to one document. Only the first one's precondition is checked against the document; each later
+    /// one must follow from the write before it. This is the emulator's behavior, and not documented.
     /// </summary>
-    private static void CheckTogether(IEnumerable<Write> writes)
+    private static void CheckConsistency(IEnumerable<Write> writes)
     {
         foreach (var group in writes.GroupBy(WriteExtensions.Name))
         {
-            var guard = group.First().CurrentDocument;
+            var first = group.First().CurrentDocument;
             foreach (var (before, write) in group.Zip(group.Skip(1)))
             {
                 var follows = write.CurrentDocument?.ConditionTypeCase switch
                 {
                     Precondition.ConditionTypeOneofCase.Exists => write.CurrentDocument.Exists == before.Update is not null,
                     Precondition.ConditionTypeOneofCase.UpdateTime =>
-                        write.CurrentDocument.Equals(guard) && (before.Update is not null || write.Update is null),
+                        write.CurrentDocument.Equals(first) && (before.Update is not null || write.Update is null),
                     _ => true,
                 };
                 if (!follows)
@@ -131,11 +116,11 @@ internal static class DocumentRules
     {
         if (!IsResource(database, isDocument: false))
         {
-            throw Invalid($"'{database}' is no name of a database.");
+            throw Invalid($"'{database}' is not a valid database name.");
         }
     }
 
-    // Documented for BatchGetDocuments; the emulator does not mind another database.
+    // Documented for BatchGetDocuments. The emulator also accepts names in another database.
     private static void CheckIsIn(string database, string name)
     {
         if (!name.StartsWith(database, StringComparison.Ordinal) || name[database.Length] != '/')
@@ -148,19 +133,19 @@ internal static class DocumentRules
     {
         if (!IsResource(name, isDocument: true))
         {
-            throw Invalid($"'{name}' is no name of a document.");
+            throw Invalid($"'{name}' is not a valid document name.");
         }
     }
 
-    /// <summary>Whether this is <c>projects/{project}/databases/{database}</c>, for a document with
-    /// <c>/documents/{collection}/{id}</c> behind it, and any number of <c>/{collection}/{id}</c> more.</summary>
+    /// <summary>Returns whether a name is <c>projects/{project}/databases/{database}</c>, for a document followed by
+    /// <c>/documents/{collection}/{id}</c> and any number of further <c>/{collection}/{id}</c>.</summary>
     private static bool IsResource(ReadOnlySpan<char> name, bool isDocument)
     {
         var count = 0;
         foreach (var range in name.Split('/'))
         {
             var part = name[range];
-            var isRight = count++ switch
+            var isValid = count++ switch
             {
                 0 => part is "projects",
                 2 => part is "databases",
@@ -168,7 +153,7 @@ internal static class DocumentRules
                 1 or 3 => part is not "",
                 var i => part is not ("" or "." or "..") && (!IsReserved(part) || (i % 2 == 0 && IsNumeric(part))),
             };
-            if (!isRight)
+            if (!isValid)
             {
                 return false;
             }
@@ -176,12 +161,12 @@ internal static class DocumentRules
         return isDocument ? count >= 7 && count % 2 == 1 : count == 4;
     }
 
-    // A document with a longer name is not there, and can be read and deleted.
+    // Only for writes: a read or a delete of a document with a longer name is allowed, and finds nothing.
     private static void CheckLength(string name)
     {
         if (name.Length <= 4 * MaxPairs)
         {
-            // Too short to break either limit.
+            // Too short for either limit.
             return;
         }
         var ids = name.Split('/')[5..];
@@ -198,7 +183,7 @@ internal static class DocumentRules
             var bytes = pathBytes + Encoding.UTF8.GetByteCount(name);
             if (name.Length == 0 || IsReserved(name) || bytes > MaxNameBytes)
             {
-                throw Invalid($"'{name}' is no name of a field.");
+                throw Invalid($"'{name}' is not a valid field name.");
             }
             CheckValue(value, depth, bytes);
         }
@@ -206,7 +191,7 @@ internal static class DocumentRules
 
     private static void CheckValue(Value value, int depth, int pathBytes)
     {
-        var isValue = value.ValueTypeCase switch
+        var isValid = value.ValueTypeCase switch
         {
             Value.ValueTypeOneofCase.None => false,
             Value.ValueTypeOneofCase.StringValue => Encoding.UTF8.GetByteCount(value.StringValue) <= MaxValueBytes,
@@ -219,9 +204,9 @@ internal static class DocumentRules
                 value.ArrayValue.Values.All(element => element.ArrayValue is null && depth < MaxDepth),
             _ => true,
         };
-        if (!isValue)
+        if (!isValid)
         {
-            throw Invalid($"A {value.ValueTypeCase} is too large, out of range, too deep, or an array in an array.");
+            throw Invalid($"A {value.ValueTypeCase} is too large, out of range, nested too deeply, or an array in an array.");
         }
         switch (value.ValueTypeCase)
         {
@@ -255,7 +240,7 @@ internal static class DocumentRules
             if (Array.Exists(names, name => IsReserved(name)) || names.Length > MaxDepth
                 || names.Sum(Encoding.UTF8.GetByteCount) + names.Length > MaxNameBytes)
             {
-                throw Invalid($"'{path}' has a reserved name or is too long.");
+                throw Invalid($"'{path}' has a reserved field name or is too long.");
             }
         }
         catch (FormatException e)
@@ -267,10 +252,10 @@ internal static class DocumentRules
     private static bool IsInRange(Timestamp time) =>
         time.Nanos is >= 0 and < 1_000_000_000 && time.Seconds is >= -62_135_596_800 and < 253_402_300_800;
 
-    // The documentation also has "____", which the emulator takes.
+    // By the documentation "____" is reserved too. The emulator accepts it.
     private static bool IsReserved(ReadOnlySpan<char> name) => name.Length > 4 && name.StartsWith("__") && name.EndsWith("__");
 
-    /// <summary>Whether this is a number as Datastore mode has them for ids: <c>__id7__</c>.</summary>
+    /// <summary>Returns whether an ID is a numeric ID of Datastore mode, such as <c>__id7__</c>.</summary>
     private static bool IsNumeric(ReadOnlySpan<char> id) =>
         id.StartsWith("__id") && long.TryParse(id[4..^2], out var number) && number != 0;
 

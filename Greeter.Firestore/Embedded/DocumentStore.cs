@@ -56,6 +56,8 @@ internal sealed class DocumentStore : IDisposable
 
     public string JournalPath => journal.Path;
 
+    private Timestamp Now => RoundDown(Timestamp.FromDateTimeOffset(time.GetUtcNow()));
+
     public void Dispose() => journal.Dispose();
 
     /// <summary>Reads documents, all as of one moment.</summary>
@@ -65,9 +67,10 @@ internal sealed class DocumentStore : IDisposable
         DocumentRules.Check(request);
         lock (access)
         {
+            var readTime = Latest(Now, lastCommitTime);
             return [.. request.Documents.Distinct().Select(name => documents.TryGetValue(name, out var document)
-                ? new BatchGetDocumentsResponse { Found = document, ReadTime = lastCommitTime }
-                : new BatchGetDocumentsResponse { Missing = name, ReadTime = lastCommitTime })];
+                ? new BatchGetDocumentsResponse { Found = document, ReadTime = readTime }
+                : new BatchGetDocumentsResponse { Missing = name, ReadTime = readTime })];
         }
     }
 
@@ -111,13 +114,11 @@ internal sealed class DocumentStore : IDisposable
             ? new Timestamp { Seconds = time.Seconds, Nanos = time.Nanos - (time.Nanos % 1000) }
             : throw new RpcException(StatusCode.InvalidArgument, $"The time {time} is not before the year 9999.");
 
-    /// <summary>Returns the current time, but always a later one than before: preconditions tell versions of a document apart by
-    /// their times.</summary>
-    private Timestamp NextCommitTime()
-    {
-        var (now, next) = (RoundDown(Timestamp.FromDateTimeOffset(time.GetUtcNow())), lastCommitTime + Microsecond);
-        return lastCommitTime = now > next ? now : next;
-    }
+    private static Timestamp Latest(Timestamp one, Timestamp other) => one > other ? one : other;
+
+    /// <summary>Returns the current time, or a later one if that is not after the last commit: preconditions tell versions of a
+    /// document apart by their times.</summary>
+    private Timestamp NextCommitTime() => lastCommitTime = Latest(Now, lastCommitTime + Microsecond);
 
     /// <summary>Returns the written documents as they are after the writes; null for a deleted one.</summary>
     private Dictionary<string, Document?> Apply(IEnumerable<Write> writes, Timestamp commitTime)
@@ -129,7 +130,7 @@ internal sealed class DocumentStore : IDisposable
             if (!after.TryGetValue(name, out var current))
             {
                 current = documents.GetValueOrDefault(name);
-                DocumentRules.CheckPrecondition(write.CurrentDocument, name, current);
+                Preconditions.Check(write.CurrentDocument, name, current);
             }
             after[name] = write.ApplyTo(current, commitTime);
         }
@@ -175,7 +176,7 @@ internal sealed class DocumentStore : IDisposable
     /// <summary>Applies a commit from the journal, which people may have edited.</summary>
     private void Restore(JournalEntry entry)
     {
-        Advance(entry.CommitTime);
+        lastCommitTime = Latest(lastCommitTime, RoundDown(entry.CommitTime ?? lastCommitTime));
         foreach (var write in entry.Writes)
         {
             DocumentRules.Check(write);
@@ -183,18 +184,10 @@ internal sealed class DocumentStore : IDisposable
             {
                 document.UpdateTime = RoundDown(document.UpdateTime ?? entry.CommitTime ?? NextCommitTime());
                 document.CreateTime = RoundDown(document.CreateTime ?? document.UpdateTime);
-                Advance(document.UpdateTime);
+                lastCommitTime = Latest(lastCommitTime, document.UpdateTime);
             }
         }
         Replay(entry);
-
-        void Advance(Timestamp? time)
-        {
-            if (time is not null && RoundDown(time) > lastCommitTime)
-            {
-                lastCommitTime = RoundDown(time);
-            }
-        }
     }
 
     private void TryCompact()

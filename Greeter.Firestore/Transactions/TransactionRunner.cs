@@ -144,11 +144,12 @@ internal sealed class TransactionRunner(
         if (transaction.HasCachedReads)
         {
             cache.HitRate.Record(isHit: true);
+            ClientMetrics.CacheHits.Add(1);
         }
         foreach (var writes in transaction.Writes.Zip(response.WriteResults).GroupBy(pair => pair.First.Name()))
         {
             var read = transaction.Reads.FirstOrDefault(read => read.Reference.Path == writes.Key);
-            var isKnown = read is not null || CommitPreconditions.IsCreation(writes.First().First);
+            var isKnown = read is not null || Preconditions.IsCreation(writes.First().First);
             var document = writes.Aggregate(read?.Document, (current, pair) => pair.First.ApplyTo(current, pair.Second.UpdateTime));
             if (isKnown && document is not null)
             {
@@ -216,16 +217,18 @@ internal sealed class TransactionRunner(
             return isWorthARetry;
         }
         // A first commit that arrives late must not overwrite what the second one, or anybody after it, has written.
-        return MayArriveLate(e) && CommitPreconditions.AreComplete(commit);
+        return MayArriveLate(e) && Preconditions.ProtectLateCommit(commit);
     }
 
     private static bool MayArriveLate(RpcException e) => e.StatusCode is StatusCode.Unavailable or StatusCode.DeadlineExceeded;
 
     private void RecordConflict(Transaction transaction)
     {
+        ClientMetrics.Conflicts.Add(1);
         if (transaction.HasCachedReads)
         {
             cache.HitRate.Record(isHit: false);
+            ClientMetrics.CacheStaleHits.Add(1);
         }
         foreach (var read in transaction.Reads)
         {

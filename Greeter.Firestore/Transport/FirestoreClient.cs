@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using Google.Protobuf;
 using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Transport;
@@ -25,7 +27,7 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
             {
                 try
                 {
-                    var response = await channel.CallAsync(
+                    var response = await CallAsync(
                         BatchGetDocuments, request.Database, request, BatchGetDocumentsResponse.Parser, cancellationToken);
                     ThrowIfIncomplete(response);
                     return response;
@@ -45,10 +47,19 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
     /// <summary>Writes, in one call that is never repeated: only the caller knows whether it may be.</summary>
     public async Task<CommitResponse> CommitAsync(CommitRequest request, CancellationToken cancellationToken)
     {
-        var response = await channel.CallAsync(Commit, request.Database, request, CommitResponse.Parser, cancellationToken);
+        var response = await CallAsync(Commit, request.Database, request, CommitResponse.Parser, cancellationToken);
         return response.WriteResults.Count == request.Writes.Count
             ? response
             : throw new RpcException(new Status(StatusCode.Internal, "The response doesn't have one result for each write."));
+    }
+
+    private Task<TResponse> CallAsync<TResponse>(
+        string method, string database, IMessage request, MessageParser<TResponse> parser, CancellationToken cancellationToken)
+        where TResponse : class, IMessage<TResponse>
+    {
+        var started = Stopwatch.GetTimestamp();
+        var call = channel.CallAsync(method, database, request, parser, cancellationToken);
+        return ClientMetrics.IsCallDurationEnabled ? ClientMetrics.MeasureAsync(method, started, call) : call;
     }
 
     // An empty response must not count as a missing document, and a precondition needs the document's time.

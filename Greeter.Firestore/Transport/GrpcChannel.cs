@@ -70,7 +70,9 @@ internal sealed class GrpcChannel(HttpMessageHandler handler, Uri address, Autho
         {
             throw deadline.IsCancellationRequested
                 ? new RpcException(
-                    StatusCode.DeadlineExceeded, $"{address.Authority} did not respond to {method} in {timeout.TotalSeconds} s.", e)
+                    StatusCode.DeadlineExceeded,
+                    $"{address.Authority} did not respond to {method} in {timeout.TotalSeconds} s.",
+                    e)
                 : new RpcException(GrpcStatus.FromTransport(e), $"{address.Authority}: {e.GetBaseException().Message}", e);
         }
     }

@@ -19,12 +19,13 @@ internal static class GrpcStatus
         }
         if ((int)response.StatusCode != 200)
         {
-            throw new RpcException(FromHttp((int)response.StatusCode), $"The response has HTTP status {(int)response.StatusCode}.");
+            var status = (int)response.StatusCode;
+            throw new RpcException(FromHttp(status), $"The response has HTTP status {status}.");
         }
         var mediaType = response.Content.Headers.ContentType?.MediaType;
         if (mediaType != "application/grpc" && mediaType?.StartsWith("application/grpc+", StringComparison.Ordinal) != true)
         {
-            throw new RpcException(StatusCode.Unknown, $"The content type of the response is '{mediaType}', not application/grpc.");
+            throw new RpcException(StatusCode.Unknown, $"The response has type '{mediaType}', not application/grpc.");
         }
     }
 
@@ -60,7 +61,8 @@ internal static class GrpcStatus
                 return FromHttp2Error(protocol.ErrorCode);
             }
         }
-        return exception is EndOfStreamException or HttpRequestException { HttpRequestError: HttpRequestError.VersionNegotiationError }
+        return exception is EndOfStreamException
+            or HttpRequestException { HttpRequestError: HttpRequestError.VersionNegotiationError }
             ? StatusCode.Internal
             : StatusCode.Unavailable;
     }

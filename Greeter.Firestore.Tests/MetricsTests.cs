@@ -1,0 +1,122 @@
+using System.Diagnostics.Metrics;
+
+namespace Greeter.Firestore.Tests;
+
+/// <summary>The client's metrics, as a listener sees them.</summary>
+[Collection(nameof(Alone))]
+public sealed class MetricsTests : IDisposable
+{
+    private readonly TestDatabase database = TestDatabase.OpenEmbedded();
+    private readonly DocumentReference document;
+    private readonly MeterListener listener = new();
+    private readonly List<string> measured = [];
+
+    public MetricsTests()
+    {
+        document = database.Db.Document("sessions/one");
+        listener.InstrumentPublished = (instrument, all) =>
+        {
+            if (instrument.Meter.Name == "Greeter.Firestore")
+            {
+                all.EnableMeasurementEvents(instrument);
+            }
+        };
+        listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) => Add(instrument, $"{value}", tags));
+        listener.SetMeasurementEventCallback<double>((instrument, value, tags, _) =>
+            Add(instrument, value is > 0 and < 60 ? "seconds" : $"{value} s", tags));
+        listener.Start();
+    }
+
+    public void Dispose()
+    {
+        listener.Dispose();
+        database.Dispose();
+    }
+
+    [Fact]
+    public async Task First_view_is_one_call()
+    {
+        await CreateAsync();
+
+        Measured().Should().BeEquivalentTo(Call("Commit", "OK"), "greeter.firestore.transactions 1 outcome=committed");
+    }
+
+    [Fact]
+    public async Task Returning_view_is_one_call_and_a_cache_hit()
+    {
+        await CreateAsync();
+        measured.Clear();
+
+        await CountAsync();
+
+        Measured().Should().BeEquivalentTo(
+            Call("Commit", "OK"), "greeter.firestore.cache.hits 1", "greeter.firestore.transactions 1 outcome=committed");
+    }
+
+    [Fact]
+    public async Task Conflict_is_a_stale_hit_a_failed_call_and_two_more_calls()
+    {
+        await CreateAsync();
+        await database.OpenAnother().Document("sessions/one").SetAsync(Views(10));
+        measured.Clear();
+
+        await CountAsync();
+
+        Measured().Should().BeEquivalentTo(
+            Call("Commit", "FAILED_PRECONDITION", "FAILED_PRECONDITION"),
+            "greeter.firestore.conflicts 1",
+            "greeter.firestore.cache.stale_hits 1",
+            Call("BatchGetDocuments", "OK"),
+            Call("Commit", "OK"),
+            "greeter.firestore.transactions 1 outcome=committed");
+    }
+
+    [Fact]
+    public async Task Failed_call_has_its_status_as_the_type_of_error()
+    {
+        database.Wire.Fail(Wire.Read, StatusCode.PermissionDenied);
+
+        await FluentActions.Awaiting(CountAsync).Should().ThrowAsync<RpcException>();
+
+        Measured().Should().BeEquivalentTo(
+            "greeter.firestore.cache.misses 1",
+            Call("BatchGetDocuments", "PERMISSION_DENIED", "PERMISSION_DENIED"),
+            "greeter.firestore.transactions 1 outcome=failed");
+    }
+
+    private static Dictionary<string, object> Views(long views) => new() { ["views"] = views };
+
+    private static string Call(string method, string status, string? errorType = null) =>
+        "rpc.client.call.duration seconds "
+        + (errorType is null ? "" : $"error.type={errorType} ")
+        + $"rpc.method=google.firestore.v1.Firestore/{method} rpc.response.status_code={status} rpc.system.name=grpc";
+
+    private List<string> Measured()
+    {
+        lock (measured)
+        {
+            return [.. measured];
+        }
+    }
+
+    private void Add(Instrument instrument, string value, ReadOnlySpan<KeyValuePair<string, object?>> tags)
+    {
+        var texts = tags.ToArray().Select(tag => $" {tag.Key}={tag.Value}").Order(StringComparer.Ordinal);
+        lock (measured)
+        {
+            measured.Add($"{instrument.Name} {value}{string.Concat(texts)}");
+        }
+    }
+
+    private Task CreateAsync() => database.Db.RunTransactionAsync(transaction =>
+    {
+        transaction.Create(document, Views(1));
+        return Task.CompletedTask;
+    });
+
+    private Task CountAsync() => database.Db.RunTransactionAsync(async transaction =>
+    {
+        var views = (long)(await transaction.GetSnapshotAsync(document)).ToDictionary()!["views"]!;
+        transaction.Set(document, Views(views + 1), SetOptions.MergeAll);
+    });
+}

@@ -1,0 +1,74 @@
+using Greeter.Firestore.V1;
+
+namespace Greeter.Firestore.Transactions;
+
+using Condition = Greeter.Firestore.V1.Precondition.ConditionTypeOneofCase;
+using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
+
+/// <summary>The preconditions of a commit's writes.</summary>
+internal static class Preconditions
+{
+    /// <summary>Requires that the documents that a transaction read haven't changed: in the first write of each, or in an additional
+    /// write that changes nothing.</summary>
+    /// <exception cref="RpcException">A write's own precondition contradicts the read. The status is that of
+    /// <see cref="Check"/>.</exception>
+    public static void Add(List<Write> writes, IEnumerable<DocumentSnapshot> reads)
+    {
+        foreach (var read in reads)
+        {
+            if (writes.Find(write => write.Name() == read.Reference.Path) is not { } write)
+            {
+                writes.Add(CreateCheck(read));
+                continue;
+            }
+            Check(write.CurrentDocument, read.Reference.Path, read.Document);
+            write.CurrentDocument = Create(read);
+        }
+    }
+
+    /// <summary>Checks a precondition as Firestore does.</summary>
+    /// <param name="precondition">The precondition; null if there is none.</param>
+    /// <param name="name">The document's name.</param>
+    /// <param name="current">The document; null if it doesn't exist.</param>
+    /// <exception cref="RpcException">NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION, or INVALID_ARGUMENT for a time in the document's
+    /// future.</exception>
+    public static void Check(V1.Precondition? precondition, string name, Document? current)
+    {
+        switch (precondition?.ConditionTypeCase)
+        {
+            case Condition.Exists when precondition.Exists && current is null:
+                throw Fail(StatusCode.NotFound, $"Document '{name}' does not exist.");
+            case Condition.Exists when !precondition.Exists && current is not null:
+                throw Fail(StatusCode.AlreadyExists, $"Document '{name}' already exists.");
+            case Condition.UpdateTime when current is not null && precondition.UpdateTime > current.UpdateTime:
+                throw Fail(StatusCode.InvalidArgument, $"The required update time is later than that of document '{name}'.");
+            // The emulator treats a missing document as one of 1970-01-01. By the documentation, the document must exist.
+            case Condition.UpdateTime when !precondition.UpdateTime.Equals(current?.UpdateTime ?? new Timestamp()):
+                throw Fail(StatusCode.FailedPrecondition, $"Document '{name}' doesn't have the required update time.");
+        }
+    }
+
+    /// <summary>Returns whether a commit that arrives late can't overwrite a later state: each document that it writes must be new, or
+    /// have a certain update time.</summary>
+    public static bool ProtectLateCommit(IEnumerable<Write> writes) =>
+        writes.DistinctBy(WriteExtensions.Name).All(write => IsCreation(write) || write.CurrentDocument?.UpdateTime is not null);
+
+    /// <summary>Returns whether a write requires that its document doesn't exist.</summary>
+    public static bool IsCreation(Write write) =>
+        write.CurrentDocument is { ConditionTypeCase: Condition.Exists, Exists: false };
+
+    private static V1.Precondition Create(DocumentSnapshot read) => read.Document is null
+        ? new V1.Precondition { Exists = false }
+        : new V1.Precondition { UpdateTime = read.Document.UpdateTime };
+
+    private static Write CreateCheck(DocumentSnapshot read) => read.Document is null
+        ? new Write { Delete = read.Reference.Path, CurrentDocument = Create(read) }
+        : new Write
+        {
+            Update = new Document { Name = read.Reference.Path },
+            UpdateMask = new DocumentMask(),
+            CurrentDocument = Create(read),
+        };
+
+    private static RpcException Fail(StatusCode statusCode, string detail) => new(new Status(statusCode, detail));
+}

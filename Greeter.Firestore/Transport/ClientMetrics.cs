@@ -1,0 +1,99 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+
+namespace Greeter.Firestore.Transport;
+
+/// <summary>The client's metrics: the meter <c>Greeter.Firestore</c>. Without a listener they cost nothing.</summary>
+/// <remarks>The duration of calls has the name and the attributes of OpenTelemetry:
+/// https://opentelemetry.io/docs/specs/semconv/rpc/rpc-metrics/#metric-rpcclientcallduration</remarks>
+internal static class ClientMetrics
+{
+    private static readonly Meter Meter = new("Greeter.Firestore");
+
+    private static readonly Histogram<double> CallDuration =
+        Meter.CreateHistogram<double>("rpc.client.call.duration", "s", "The duration of calls to Firestore.");
+
+    private static readonly Counter<long> Transactions =
+        Meter.CreateCounter<long>("greeter.firestore.transactions", "{transaction}", "Transactions that have ended, by outcome.");
+
+    /// <summary>Gets the number of commits that failed because a document had changed.</summary>
+    public static Counter<long> Conflicts { get; } =
+        Meter.CreateCounter<long>("greeter.firestore.conflicts", "{conflict}", "Commits that failed because a document had changed.");
+
+    /// <summary>Gets the number of transactions whose commit confirmed a cached read.</summary>
+    public static Counter<long> CacheHits { get; } =
+        Meter.CreateCounter<long>("greeter.firestore.cache.hits", "{transaction}", "Transactions whose cached reads were current.");
+
+    /// <summary>Gets the number of reads that the cache couldn't answer.</summary>
+    public static Counter<long> CacheMisses { get; } =
+        Meter.CreateCounter<long>("greeter.firestore.cache.misses", "{read}", "Reads of documents that weren't cached.");
+
+    /// <summary>Gets the number of transactions whose commit rejected a cached read.</summary>
+    public static Counter<long> CacheStaleHits { get; } =
+        Meter.CreateCounter<long>("greeter.firestore.cache.stale_hits", "{transaction}", "Transactions whose cached reads were stale.");
+
+    /// <summary>Gets whether a listener wants the duration of calls.</summary>
+    public static bool IsCallDurationEnabled => CallDuration.Enabled;
+
+    /// <summary>Gets whether a listener wants the number of transactions.</summary>
+    public static bool IsTransactionsEnabled => Transactions.Enabled;
+
+    /// <summary>Awaits a call and records its duration and status.</summary>
+    /// <param name="method">The method: <c>/package.Service/Method</c>.</param>
+    /// <param name="started">When the call started, as <see cref="Stopwatch"/> has it.</param>
+    /// <param name="call">The call.</param>
+    public static async Task<T> MeasureAsync<T>(string method, long started, Task<T> call)
+    {
+        var status = StatusCode.Cancelled;
+        try
+        {
+            var response = await call;
+            status = StatusCode.OK;
+            return response;
+        }
+        catch (RpcException e)
+        {
+            status = e.StatusCode;
+            throw;
+        }
+        finally
+        {
+            var tags = new TagList
+            {
+                { "rpc.system.name", "grpc" },
+                { "rpc.method", method.TrimStart('/') },
+                { "rpc.response.status_code", ToName(status) },
+            };
+            if (status != StatusCode.OK)
+            {
+                tags.Add("error.type", ToName(status));
+            }
+            CallDuration.Record(Stopwatch.GetElapsedTime(started).TotalSeconds, tags);
+        }
+    }
+
+    /// <summary>Awaits a transaction and counts it by its outcome: <c>committed</c>, <c>failed</c> or <c>cancelled</c>.</summary>
+    public static async Task<T> CountAsync<T>(Task<T> transaction)
+    {
+        var outcome = "failed";
+        try
+        {
+            var result = await transaction;
+            outcome = "committed";
+            return result;
+        }
+        catch (OperationCanceledException)
+        {
+            outcome = "cancelled";
+            throw;
+        }
+        finally
+        {
+            Transactions.Add(1, new KeyValuePair<string, object?>("outcome", outcome));
+        }
+    }
+
+    // As gRPC writes it: DEADLINE_EXCEEDED.
+    private static string ToName(StatusCode status) =>
+        string.Concat(status.ToString().Select((letter, i) => i > 1 && char.IsUpper(letter) ? $"_{letter}" : $"{char.ToUpperInvariant(letter)}"));
+}

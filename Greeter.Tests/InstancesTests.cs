@@ -1,0 +1,52 @@
+using System.Collections.Concurrent;
+using System.Net;
+using Greeter.Tests.Infrastructure;
+
+namespace Greeter.Tests;
+
+/// <summary>Several instances that serve one session at the same time: each response counts, and no instance starves.</summary>
+[Collection(nameof(Alone))]
+public sealed class InstancesTests
+{
+    [EmulatorTheory]
+    [InlineData(2, 1)]
+    [InlineData(2, 2)]
+    [InlineData(2, 8)]
+    [InlineData(4, 1)]
+    [InlineData(4, 2)]
+    [InlineData(4, 8)]
+    public async Task Each_view_of_a_session_counts_once_on_any_instance(int instances, int clients)
+    {
+        const int Views = 400;
+        var project = Emulator.NewProject();
+        var apps = await Task.WhenAll(Enumerable.Range(0, instances).Select(
+            _ => GreeterApp.StartAsync(Store.Emulator, ("GOOGLE_CLOUD_PROJECT", project))));
+        try
+        {
+            var session = (await apps[0].VisitAsync()).Id;
+            var counts = new ConcurrentBag<long>();
+            var served = new int[instances];
+
+            await Task.WhenAll(Enumerable.Range(0, instances * clients).Select(client => Task.Run(async () =>
+            {
+                while (counts.Count < Views)
+                {
+                    var visit = await apps[client % instances].VisitAsync(session);
+                    visit.Status.Should().Be(HttpStatusCode.OK);
+                    counts.Add(visit.Views);
+                    Interlocked.Increment(ref served[client % instances]);
+                }
+            })));
+
+            counts.Order().Should().Equal(Enumerable.Range(2, counts.Count).Select(i => (long)i), "no number is missing or shown twice");
+            served.Should().NotContain(0);
+        }
+        finally
+        {
+            foreach (var app in apps)
+            {
+                await app.DisposeAsync();
+            }
+        }
+    }
+}
