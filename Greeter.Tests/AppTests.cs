@@ -151,6 +151,34 @@ public class AppTests
     }
 
     [Theory]
+    [InlineData("get")]
+    [InlineData("Get")]
+    public async Task Case_of_the_method_name_does_not_matter(string method)
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+
+        var response = await app.SendRawAsync($"{method} / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+
+        response.Should().StartWith("HTTP/1.1 200").And.Contain("<body>1 views for ");
+    }
+
+    [Theory]
+    [InlineData("GET", "/x", 404)]
+    [InlineData("POST", "/", 405)]
+    public async Task Error_page_is_one_line_of_text(string method, string path, int status)
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        using var visitor = app.CreateVisitor();
+
+        using var response = await visitor.SendAsync(new HttpRequestMessage(new HttpMethod(method), path));
+
+        ((int)response.StatusCode).Should().Be(status);
+        response.Content.Headers.ContentType!.MediaType.Should().Be("text/plain");
+        (await response.Content.ReadAsStringAsync()).Should().MatchRegex($@"^Error {status}\. [ -~]+\.\n\z");
+        HeadersShouldKeepPrivate(response);
+    }
+
+    [Theory]
     [InlineData("/.")]
     [InlineData("/x/..")]
     [InlineData("/?session_id=1")]

@@ -126,6 +126,25 @@ public class BadInputTests
         app.Log.Texts(LogLevel.Warning).Should().ContainSingle().Which.Should().Contain("is no session");
     }
 
+    [Fact]
+    public async Task Invalid_document_is_logged_once_even_if_the_transaction_runs_again()
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await app.WarmUpAsync();
+        const string Id = "0123456789abcdef0123456789abcdef";
+        await app.Session(Id).SetAsync(new Dictionary<string, object> { ["greeting"] = "Hallo Welt" });
+        app.Calls.Clear();
+        var conflicts = 2;
+        app.Calls.Before = (method, _) => Task.FromResult(
+            method == "Commit" && conflicts-- > 0 ? GrpcAnswer.Failure(10, "Too much contention on these documents.") : null);
+
+        var visit = await app.VisitAsync(Id);
+
+        visit.Views.Should().Be(1);
+        app.Calls.Methods.Count(method => method == "Commit").Should().Be(3);
+        app.Log.Texts(LogLevel.Warning).Should().ContainSingle();
+    }
+
     [Theory]
     [InlineData("tomorrow")]
     [InlineData(0L)]

@@ -5,7 +5,6 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Text.Json;
-using Greeter.Firestore.Embedded;
 using Greeter.Tests.Infrastructure;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -108,7 +107,7 @@ public sealed class CredentialTests : IDisposable
     [InlineData(503, "overloaded", 503, "There is no access token")]
     public async Task A_token_that_is_refused_or_not_to_be_had_is_an_error_that_says_so(int status, string body, int answer, string logged)
     {
-        await using var tokens = await StandIn.StartAsync(
+        await using var tokens = await FakeServer.StartAsync(
             async (context, _) =>
             {
                 context.Response.StatusCode = status;
@@ -134,7 +133,7 @@ public sealed class CredentialTests : IDisposable
     [Fact]
     public async Task On_Cloud_Run_project_and_token_come_from_the_metadata_server()
     {
-        await using var metadata = await StandIn.StartAsync(AnswerMetadataAsync, HttpProtocols.Http1, null);
+        await using var metadata = await FakeServer.StartAsync(AnswerMetadataAsync, HttpProtocols.Http1, null);
         await using var firestore = await StartFirestoreAsync();
         await using var app = await StartAsync(
             firestore, ("GCE_METADATA_HOST", metadata.Authority), ("K_SERVICE", "greeter"), ("HOME", folder.Path));
@@ -152,7 +151,7 @@ public sealed class CredentialTests : IDisposable
     [Fact]
     public async Task A_metadata_server_that_does_not_tell_the_project_ends_in_a_sentence()
     {
-        await using var metadata = await StandIn.StartAsync(
+        await using var metadata = await FakeServer.StartAsync(
             (context, _) =>
             {
                 context.Response.Headers["Metadata-Flavor"] = "Google";
@@ -256,7 +255,7 @@ public sealed class CredentialTests : IDisposable
         (await visitor.GetStringAsync(app.Address)).Should().StartWith("<body>2 views for ");
     }
 
-    private Task<GreeterProcess> StartAsync(StandIn firestore, params (string, string)[] environment) => GreeterProcess.StartAsync(
+    private Task<GreeterProcess> StartAsync(FakeServer firestore, params (string, string)[] environment) => GreeterProcess.StartAsync(
     [
         ("Firestore__Endpoint", $"localhost:{firestore.Authority.Split(':')[1]}"),
         ("SSL_CERT_FILE", Path.Combine(folder.Path, "root.pem")),
@@ -264,9 +263,9 @@ public sealed class CredentialTests : IDisposable
     ]);
 
     /// <summary>Firestore's semantics from the embedded store, over TLS with a certificate that the app is told to trust.</summary>
-    private async Task<StandIn> StartFirestoreAsync()
+    private async Task<FakeServer> StartFirestoreAsync()
     {
-        var documents = new HttpMessageInvoker(EmbeddedFirestore.Open(Path.Combine(folder.Path, "documents"), TimeProvider.System));
+        var documents = new FakeFirestore(Path.Combine(folder.Path, "documents"));
         var request = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
         var names = new SubjectAlternativeNameBuilder();
         names.AddDnsName("localhost");
@@ -275,24 +274,10 @@ public sealed class CredentialTests : IDisposable
         using var certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
         await File.WriteAllTextAsync(Path.Combine(folder.Path, "root.pem"), certificate.ExportCertificatePem());
         var usable = X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pfx), null);
-        return await StandIn.StartAsync((context, _) => ForwardAsync(context, documents), HttpProtocols.Http2, usable);
+        return await FakeServer.StartAsync((context, _) => documents.AnswerAsync(context), HttpProtocols.Http2, usable);
     }
 
-    private static async Task ForwardAsync(HttpContext context, HttpMessageInvoker documents)
-    {
-        using var body = new MemoryStream();
-        await context.Request.Body.CopyToAsync(body);
-        using var request = new HttpRequestMessage(HttpMethod.Post, $"http://embedded{context.Request.Path}") { Content = new ByteArrayContent(body.ToArray()) };
-        using var response = await documents.SendAsync(request, context.RequestAborted);
-        context.Response.ContentType = "application/grpc";
-        await response.Content.CopyToAsync(context.Response.Body);
-        foreach (var (name, values) in response.TrailingHeaders)
-        {
-            context.Response.AppendTrailer(name, values.Single());
-        }
-    }
-
-    private static Task<StandIn> StartTokenEndpointAsync(ConcurrentQueue<string> assertions, Func<int, int> secondsToLive) => StandIn.StartAsync(
+    private static Task<FakeServer> StartTokenEndpointAsync(ConcurrentQueue<string> assertions, Func<int, int> secondsToLive) => FakeServer.StartAsync(
         async (context, _) =>
         {
             var form = await context.Request.ReadFormAsync();
@@ -304,7 +289,7 @@ public sealed class CredentialTests : IDisposable
         HttpProtocols.Http1,
         null);
 
-    private static async Task AnswerMetadataAsync(HttpContext context, StandIn standIn)
+    private static async Task AnswerMetadataAsync(HttpContext context, FakeServer server)
     {
         context.Response.Headers["Metadata-Flavor"] = "Google";
         var path = context.Request.Path.Value!;
@@ -322,7 +307,7 @@ public sealed class CredentialTests : IDisposable
         }
     }
 
-    private string WriteKey(StandIn tokens, string projectId)
+    private string WriteKey(FakeServer tokens, string projectId)
     {
         var file = Path.Combine(folder.Path, "key.json");
         File.WriteAllText(file, JsonSerializer.Serialize(new

@@ -91,7 +91,7 @@ public class LogTests
     // Its Firestore refuses each call, and names the document in doing so.
     private static async Task<RefusedApp> StartAsync()
     {
-        var firestore = await StandIn.StartAsync(async (context, _) =>
+        var firestore = await FakeServer.StartAsync(async (context, _) =>
         {
             using var body = new MemoryStream();
             await context.Request.Body.CopyToAsync(body);
@@ -127,7 +127,7 @@ public class LogTests
         return Parse(app).Single(line => line.GetProperty("severity").GetString() == "ERROR");
     }
 
-    private sealed class RefusedApp(GreeterProcess process, StandIn firestore) : IAsyncDisposable
+    private sealed class RefusedApp(GreeterProcess process, FakeServer firestore) : IAsyncDisposable
     {
         public Uri Address => process.Address;
 

@@ -9,12 +9,12 @@ using Microsoft.Extensions.Logging;
 
 namespace Greeter.Tests.Infrastructure;
 
-/// <summary>A server on this machine in the place of one of Google's; it keeps what it was sent.</summary>
-public sealed class StandIn : IAsyncDisposable
+/// <summary>A server on this machine that a test uses instead of one of Google's. It records the requests.</summary>
+public sealed class FakeServer : IAsyncDisposable
 {
     private readonly WebApplication app;
 
-    private StandIn(WebApplication app) => this.app = app;
+    private FakeServer(WebApplication app) => this.app = app;
 
     /// <summary>host:port</summary>
     public string Authority => new Uri(app.Urls.Single()).Authority;
@@ -23,11 +23,11 @@ public sealed class StandIn : IAsyncDisposable
     public ConcurrentQueue<(string Path, Dictionary<string, string> Headers)> Requests { get; } = [];
 
     /// <summary>Starts one that speaks HTTP/2 without TLS, as Firestore's emulator does.</summary>
-    public static Task<StandIn> StartAsync(Func<HttpContext, StandIn, Task> answer) => StartAsync(answer, HttpProtocols.Http2, null);
+    public static Task<FakeServer> StartAsync(Func<HttpContext, FakeServer, Task> answer) => StartAsync(answer, HttpProtocols.Http2, null);
 
     /// <summary>Starts one that speaks HTTP/1.1, or HTTP/2 over TLS with a certificate.</summary>
-    public static async Task<StandIn> StartAsync(
-        Func<HttpContext, StandIn, Task> answer, HttpProtocols protocols, X509Certificate2? certificate)
+    public static async Task<FakeServer> StartAsync(
+        Func<HttpContext, FakeServer, Task> answer, HttpProtocols protocols, X509Certificate2? certificate)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Logging.ClearProviders();
@@ -40,14 +40,14 @@ public sealed class StandIn : IAsyncDisposable
             }
         }));
         var app = builder.Build();
-        var standIn = new StandIn(app);
+        var server = new FakeServer(app);
         app.Run(context =>
         {
-            standIn.Requests.Enqueue((context.Request.Path, context.Request.Headers.ToDictionary(h => h.Key.ToLowerInvariant(), h => h.Value.ToString())));
-            return answer(context, standIn);
+            server.Requests.Enqueue((context.Request.Path, context.Request.Headers.ToDictionary(h => h.Key.ToLowerInvariant(), h => h.Value.ToString())));
+            return answer(context, server);
         });
         await app.StartAsync();
-        return standIn;
+        return server;
     }
 
     public ValueTask DisposeAsync() => app.DisposeAsync();
