@@ -1,15 +1,12 @@
 using Greeter.Firestore;
+using Microsoft.Extensions.Logging;
 
 namespace Microsoft.Extensions.DependencyInjection;
 
 /// <summary>Puts Firestore among an app's services.</summary>
-public static class FirestoreServiceCollectionExtensions
+public static partial class FirestoreServiceCollectionExtensions
 {
-    /// <summary>
-    /// Adds a singleton <see cref="FirestoreDb"/>, and with it, when the app starts, one line in the log that says where the
-    /// documents are, one read that opens the connection before anybody waits for it, and a health check that is healthy when
-    /// that read has ended, either way, or 2 seconds have passed.
-    /// </summary>
+    /// <summary>Adds a singleton <see cref="FirestoreDb"/>, which logs where its documents are when it is built.</summary>
     /// <param name="services">The app's services.</param>
     /// <param name="action">Sets up the builder, when the database is first needed.</param>
     /// <returns>The same services.</returns>
@@ -22,10 +19,16 @@ public static class FirestoreServiceCollectionExtensions
             action(builder);
             return builder;
         });
-        services.AddSingleton(provider => provider.GetRequiredService<FirestoreDbBuilder>().Build(provider));
-        services.AddSingleton<FirestoreWarmUp>();
-        services.AddHostedService(provider => provider.GetRequiredService<FirestoreWarmUp>());
-        services.AddHealthChecks().AddCheck<FirestoreWarmUp>("firestore");
+        services.AddSingleton(provider =>
+        {
+            var builder = provider.GetRequiredService<FirestoreDbBuilder>();
+            var database = builder.Build(provider);
+            LogLocation(provider.GetRequiredService<ILogger<FirestoreDb>>(), builder.Location);
+            return database;
+        });
         return services;
     }
+
+    [LoggerMessage(LogLevel.Information, "Documents are in {Location}")]
+    private static partial void LogLocation(ILogger logger, string location);
 }

@@ -123,7 +123,7 @@ public class BadInputTests
         var after = await app.Session(Id).GetSnapshotAsync();
         after.UpdateTime.Should().Be(before.UpdateTime);
         after.ToDictionary().Should().BeEquivalentTo(before.ToDictionary());
-        app.Log.Texts(LogLevel.Warning).Should().ContainSingle().Which.Should().Contain("is no session");
+        app.Log.Texts(LogLevel.Warning).Should().ContainSingle().Which.Should().Contain("is not a valid session");
     }
 
     [Fact]

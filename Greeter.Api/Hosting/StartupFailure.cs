@@ -1,0 +1,18 @@
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections;
+
+namespace Greeter.Api.Hosting;
+
+/// <summary>Explains why the app can't start.</summary>
+internal static class StartupFailure
+{
+    /// <summary>Returns what happened and what to do, if the operator can fix it. Returns null for a fault of the app, which keeps
+    /// its stack trace.</summary>
+    public static string? Explain(Exception exception) => exception switch
+    {
+        IOException { InnerException: AddressInUseException } =>
+            $"{exception.Message} Stop the process that uses the port, or set PORT to another one.",
+        InvalidOperationException or ArgumentException or IOException or SocketException => exception.Message,
+        _ => null,
+    };
+}

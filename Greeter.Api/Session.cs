@@ -1,0 +1,33 @@
+using System.Security.Cryptography;
+using System.Text.RegularExpressions;
+
+namespace Greeter.Api;
+
+/// <summary>A visitor's session.</summary>
+/// <param name="Id">The cookie's value, and the ID of the document.</param>
+/// <param name="Greeting">The greeting that the visitor always gets.</param>
+/// <param name="Views">The number of views so far.</param>
+/// <param name="ReplacesInvalidDocument">Whether the visitor's cookie names a document that is not a valid session.</param>
+internal sealed partial record Session(string Id, string Greeting, long Views, bool ReplacesInvalidDocument = false)
+{
+    /// <summary>Creates a random ID of 128 bits; a UUID has 122.</summary>
+    public static string NewId() => RandomNumberGenerator.GetHexString(32, lowercase: true);
+
+    /// <summary>Returns the cookie's value if this app or <c>main.py</c> can have issued it, otherwise null.</summary>
+    public static string? ValidateId(string? cookie) => cookie is not null && IdFormat.IsMatch(cookie) ? cookie : null;
+
+    /// <summary>Returns whether a document has expired. Firestore deletes expired documents up to a day later.</summary>
+    public static bool IsExpired(Dictionary<string, object?> fields) =>
+        fields.GetValueOrDefault("expireAt") is Timestamp expireAt && expireAt.ToDateTimeOffset() <= DateTimeOffset.UtcNow;
+
+    /// <summary>Returns the session in a document, or null if the document is not a valid session.</summary>
+    public static Session? Read(string id, Dictionary<string, object?> fields) =>
+        fields.GetValueOrDefault("greeting") is string greeting
+        && fields.GetValueOrDefault("views") is long views and >= 0 and < long.MaxValue
+            ? new Session(id, greeting, views)
+            : null;
+
+    // 32 hexadecimal digits from NewId, or a UUID from main.py.
+    [GeneratedRegex(@"\A([0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\z")]
+    private static partial Regex IdFormat { get; }
+}
