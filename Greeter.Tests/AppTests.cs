@@ -4,13 +4,13 @@ using Greeter.Tests.Infrastructure;
 
 namespace Greeter.Tests;
 
-/// <summary>What a visitor gets, over HTTP, on either store.</summary>
+/// <summary>The behavior of the page over HTTP, on the embedded store and on the emulator.</summary>
 public class AppTests
 {
     private static readonly string[] Greetings = ["Hello World", "Hallo Welt", "Ciao Mondo", "Salut le Monde", "Hola mundo"];
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task A_visitor_keeps_one_greeting_and_counts_views(Store store)
+    public async Task Visitor_keeps_the_same_greeting_and_views_are_counted(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
         using var visitor = app.CreateVisitor();
@@ -25,7 +25,7 @@ public class AppTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task Without_a_cookie_each_visit_is_a_new_visitor_and_all_five_greetings_are_given(Store store)
+    public async Task Requests_without_a_cookie_are_new_visitors_who_get_all_five_greetings(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
 
@@ -41,7 +41,7 @@ public class AppTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task The_document_has_greeting_views_and_an_expireAt_that_each_view_pushes_out(Store store)
+    public async Task Document_has_greeting_views_and_an_expireAt_that_each_view_moves(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
         var first = await app.VisitAsync();
@@ -60,7 +60,7 @@ public class AppTests
     }
 
     [Fact]
-    public async Task The_lifetime_is_a_setting_for_the_cookie_and_the_document()
+    public async Task Session_lifetime_setting_applies_to_the_cookie_and_the_document()
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded, ("Session:Lifetime", "02:00:00"));
         using var visitor = app.CreateVisitor();
@@ -74,7 +74,7 @@ public class AppTests
     }
 
     [Fact]
-    public async Task The_answer_is_small_HTML_with_a_cookie_and_headers_that_keep_it_private()
+    public async Task Response_is_HTML_with_a_cookie_and_security_headers()
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         using var visitor = app.CreateVisitor();
@@ -85,7 +85,7 @@ public class AppTests
         response.Content.Headers.ContentLength.Should().BePositive();
         response.Headers.GetValues("Set-Cookie").Single().Should()
             .MatchRegex("^session_id=[0-9a-f]{32}; max-age=2678400; path=/; samesite=lax; httponly$");
-        HeadersShouldKeepPrivate(response);
+        ShouldHaveSecurityHeaders(response);
         response.Headers.Should().NotContain(header => header.Key == "Server" || header.Key == "Strict-Transport-Security");
     }
 
@@ -114,7 +114,7 @@ public class AppTests
     [InlineData("OPTIONS")]
     [InlineData("TRACE")]
     [InlineData("BREW")]
-    public async Task Another_method_is_405_and_makes_no_session(string method)
+    public async Task Other_methods_return_405_and_create_no_session(string method)
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         await app.WarmUpAsync();
@@ -125,7 +125,7 @@ public class AppTests
         response.StatusCode.Should().Be(HttpStatusCode.MethodNotAllowed);
         response.Content.Headers.Allow.Should().BeEquivalentTo("GET", "HEAD");
         response.Headers.Contains("Set-Cookie").Should().BeFalse();
-        HeadersShouldKeepPrivate(response);
+        ShouldHaveSecurityHeaders(response);
         app.Calls.Methods.Should().BeEmpty();
     }
 
@@ -139,7 +139,7 @@ public class AppTests
     [InlineData("POST", "/health/live")]
     [InlineData("POST", "/x")]
     [InlineData("GET", "/_ah/warmup")]
-    public async Task Anything_else_is_404_and_makes_no_session(string method, string path)
+    public async Task Other_paths_return_404_and_create_no_session(string method, string path)
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         await app.WarmUpAsync();
@@ -153,7 +153,7 @@ public class AppTests
     [Theory]
     [InlineData("get")]
     [InlineData("Get")]
-    public async Task Case_of_the_method_name_does_not_matter(string method)
+    public async Task Method_name_is_case_insensitive(string method)
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
 
@@ -165,7 +165,7 @@ public class AppTests
     [Theory]
     [InlineData("GET", "/x", 404)]
     [InlineData("POST", "/", 405)]
-    public async Task Error_page_is_one_line_of_text(string method, string path, int status)
+    public async Task Error_response_is_one_line_of_text(string method, string path, int status)
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         using var visitor = app.CreateVisitor();
@@ -175,7 +175,7 @@ public class AppTests
         ((int)response.StatusCode).Should().Be(status);
         response.Content.Headers.ContentType!.MediaType.Should().Be("text/plain");
         (await response.Content.ReadAsStringAsync()).Should().MatchRegex($@"^Error {status}\. [ -~]+\.\n\z");
-        HeadersShouldKeepPrivate(response);
+        ShouldHaveSecurityHeaders(response);
     }
 
     [Theory]
@@ -183,7 +183,7 @@ public class AppTests
     [InlineData("/x/..")]
     [InlineData("/?session_id=1")]
     [InlineData("http://example.com/")]
-    public async Task A_target_that_normalises_to_the_root_is_the_page(string target)
+    public async Task Path_that_normalizes_to_the_root_returns_the_page(string target)
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
 
@@ -193,7 +193,7 @@ public class AppTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task A_view_is_one_call_and_two_where_somebody_else_wrote_the_session(Store store)
+    public async Task View_takes_one_call_or_two_if_another_client_wrote_the_session(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
         await app.WarmUpAsync();
@@ -209,7 +209,7 @@ public class AppTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task A_session_that_main_py_wrote_is_continued(Store store)
+    public async Task Session_from_main_py_is_continued(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
         const string Id = "0e0d9b1c-7f2a-4c3e-9f64-3a2f1b0c9d8e";
@@ -222,7 +222,7 @@ public class AppTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task What_somebody_edited_is_served_and_what_they_added_stays(Store store)
+    public async Task Edited_document_is_served_and_its_extra_fields_are_kept(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
         var id = (await app.VisitAsync()).Id!;
@@ -255,7 +255,7 @@ public class AppTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task A_deleted_session_starts_anew_under_another_id(Store store)
+    public async Task Deleted_session_is_replaced_by_one_with_a_new_ID(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
         var id = (await app.VisitAsync()).Id!;
@@ -269,7 +269,7 @@ public class AppTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task An_expired_session_is_over_although_its_document_is_still_there(Store store)
+    public async Task Expired_session_is_replaced_although_its_document_still_exists(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
         var id = (await app.VisitAsync()).Id!;
@@ -302,7 +302,7 @@ public class AppTests
         (await app.Session(id).GetSnapshotAsync()).ToDictionary()!["views"].Should().Be(401L);
     }
 
-    internal static void HeadersShouldKeepPrivate(HttpResponseMessage response)
+    internal static void ShouldHaveSecurityHeaders(HttpResponseMessage response)
     {
         string Header(string name) => string.Join(", ", response.Headers.GetValues(name));
         Header("Cache-Control").Should().Be("no-store");

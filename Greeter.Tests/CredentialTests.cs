@@ -11,7 +11,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Greeter.Tests;
 
-/// <summary>Cloud Firestore, as far as it goes without Google: stand-ins for its servers check what the app sends them.</summary>
+/// <summary>Credentials and tokens for Cloud Firestore. Fake servers record the app's requests.</summary>
 [Collection(nameof(Alone))]
 public sealed class CredentialTests : IDisposable
 {
@@ -27,7 +27,7 @@ public sealed class CredentialTests : IDisposable
     }
 
     [Fact]
-    public async Task A_service_account_key_yields_a_token_for_each_call_over_TLS()
+    public async Task Service_account_key_authorizes_every_call_over_TLS()
     {
         var assertions = new ConcurrentQueue<string>();
         await using var tokens = await StartTokenEndpointAsync(assertions, _ => 3600);
@@ -36,7 +36,7 @@ public sealed class CredentialTests : IDisposable
 
         await ShouldCountTwoViewsAsync(app);
 
-        app.Text.Should().Contain("Sessions are in Cloud Firestore, project key-project, database (default)");
+        app.Text.Should().Contain("Cloud Firestore, project key-project, database (default)");
         assertions.Should().ContainSingle();
         ShouldBeSigned(assertions.Single());
         firestore.Requests.Select(request => request.Path).Distinct().Should().BeEquivalentTo(
@@ -47,7 +47,7 @@ public sealed class CredentialTests : IDisposable
     }
 
     [Fact]
-    public async Task GOOGLE_CLOUD_PROJECT_and_the_database_id_go_before_the_key()
+    public async Task GOOGLE_CLOUD_PROJECT_and_the_database_ID_override_the_key()
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
         await using var firestore = await StartFirestoreAsync();
@@ -59,13 +59,13 @@ public sealed class CredentialTests : IDisposable
 
         await ShouldCountTwoViewsAsync(app);
 
-        app.Text.Should().Contain("Sessions are in Cloud Firestore, project other-project, database greetings");
+        app.Text.Should().Contain("Cloud Firestore, project other-project, database greetings");
         firestore.Requests.Should().OnlyContain(request =>
             request.Headers["x-goog-request-params"] == "database=projects%2Fother-project%2Fdatabases%2Fgreetings");
     }
 
     [Fact]
-    public async Task A_token_near_its_end_is_renewed_once_under_load()
+    public async Task Expiring_token_is_renewed_once_under_load()
     {
         var assertions = new ConcurrentQueue<string>();
         await using var tokens = await StartTokenEndpointAsync(assertions, number => number == 1 ? 200 : 3600);
@@ -83,9 +83,9 @@ public sealed class CredentialTests : IDisposable
     }
 
     [Fact]
-    public async Task User_credentials_send_their_quota_project_and_need_GOOGLE_CLOUD_PROJECT()
+    public async Task User_credentials_require_GOOGLE_CLOUD_PROJECT()
     {
-        // Their token endpoint is Google's own, out of reach here: what is checked is what the app makes of the file.
+        // Google's own token endpoint is out of reach, so this tests only how the app reads the file.
         var file = Path.Combine(folder.Path, "user.json");
         await File.WriteAllTextAsync(file, JsonSerializer.Serialize(new
         {
@@ -105,7 +105,7 @@ public sealed class CredentialTests : IDisposable
     [Theory]
     [InlineData(400, """{"error": "invalid_grant", "error_description": "Invalid JWT Signature."}""", 500, "invalid_grant Invalid JWT Signature.")]
     [InlineData(503, "overloaded", 503, "There is no access token")]
-    public async Task A_token_that_is_refused_or_not_to_be_had_is_an_error_that_says_so(int status, string body, int answer, string logged)
+    public async Task Failed_token_request_is_logged_with_its_reason(int status, string body, int answer, string logged)
     {
         await using var tokens = await FakeServer.StartAsync(
             async (context, _) =>
@@ -117,7 +117,7 @@ public sealed class CredentialTests : IDisposable
             null);
         await using var firestore = await StartFirestoreAsync();
         await using var app = await StartAsync(
-            firestore, ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")), ("Request__Budget", "00:00:01"));
+            firestore, ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")), ("Request__Timeout", "00:00:01"));
         using var visitor = new HttpClient();
 
         using var response = await visitor.GetAsync(app.Address);
@@ -131,7 +131,7 @@ public sealed class CredentialTests : IDisposable
     }
 
     [Fact]
-    public async Task On_Cloud_Run_project_and_token_come_from_the_metadata_server()
+    public async Task Cloud_Run_provides_project_and_token_through_the_metadata_server()
     {
         await using var metadata = await FakeServer.StartAsync(AnswerMetadataAsync, HttpProtocols.Http1, null);
         await using var firestore = await StartFirestoreAsync();
@@ -140,7 +140,7 @@ public sealed class CredentialTests : IDisposable
 
         await ShouldCountTwoViewsAsync(app);
 
-        app.Text.Should().Contain("Sessions are in Cloud Firestore, project metadata-project");
+        app.Text.Should().Contain("Cloud Firestore, project metadata-project");
         metadata.Requests.Should().Contain(request => request.Path.EndsWith("/token", StringComparison.Ordinal));
         metadata.Requests.Where(request => request.Path != "/").Should().OnlyContain(request => request.Headers["metadata-flavor"] == "Google");
         firestore.Requests.Should().OnlyContain(request =>
@@ -149,7 +149,7 @@ public sealed class CredentialTests : IDisposable
     }
 
     [Fact]
-    public async Task A_metadata_server_that_does_not_tell_the_project_ends_in_a_sentence()
+    public async Task Metadata_server_without_a_project_ID_stops_the_start_with_one_sentence()
     {
         await using var metadata = await FakeServer.StartAsync(
             (context, _) =>
@@ -166,12 +166,12 @@ public sealed class CredentialTests : IDisposable
 
         exitCode.Should().Be(1);
         JsonDocument.Parse(output).RootElement.GetProperty("message").GetString().Should()
-            .StartWith($"Greeter does not start. The metadata server at {metadata.Authority} does not tell the project id: ")
+            .StartWith($"Greeter can't start. The metadata server at {metadata.Authority} does not tell the project id: ")
             .And.EndWith("Set GOOGLE_CLOUD_PROJECT.");
     }
 
     [Fact]
-    public async Task On_Heroku_a_key_in_a_config_variable_becomes_the_file_that_is_read()
+    public async Task Heroku_config_variable_with_a_key_becomes_the_credentials_file()
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
         await using var firestore = await StartFirestoreAsync();
@@ -194,7 +194,7 @@ public sealed class CredentialTests : IDisposable
     }
 
     [Fact]
-    public async Task In_Development_a_key_in_the_environment_changes_nothing()
+    public async Task Credentials_are_ignored_in_Development()
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
         await using var app = await GreeterProcess.StartAsync(
@@ -203,19 +203,19 @@ public sealed class CredentialTests : IDisposable
 
         await ShouldCountTwoViewsAsync(app);
 
-        app.Text.Should().Contain($"Sessions are in this process, in {folder.Path}");
+        app.Text.Should().Contain($"this process, in {folder.Path}");
         tokens.Requests.Should().BeEmpty();
     }
 
     [Fact]
-    public async Task A_certificate_that_nobody_vouches_for_is_503_and_no_token_is_sent()
+    public async Task Untrusted_certificate_returns_503_and_no_token_is_sent()
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
         await using var firestore = await StartFirestoreAsync();
         File.Delete(Path.Combine(folder.Path, "root.pem"));
         await File.WriteAllTextAsync(Path.Combine(folder.Path, "root.pem"), "");
         await using var app = await StartAsync(
-            firestore, ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")), ("Request__Budget", "00:00:01"));
+            firestore, ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")), ("Request__Timeout", "00:00:01"));
         using var visitor = new HttpClient();
 
         (await visitor.GetAsync(app.Address)).StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
@@ -229,7 +229,7 @@ public sealed class CredentialTests : IDisposable
     [InlineData("{}", "cannot be read")]
     [InlineData("no JSON", "cannot be read")]
     [InlineData("""{"type": "service_account", "client_email": "a@b", "private_key": "no key", "project_id": "p"}""", "cannot be read")]
-    public async Task Without_usable_credentials_it_does_not_start_and_says_what_to_do(string? content, string sentence)
+    public async Task Missing_or_invalid_credentials_stop_the_start_with_advice(string? content, string sentence)
     {
         var file = Path.Combine(folder.Path, "key.json");
         if (content is not null and not "missing")
@@ -243,7 +243,7 @@ public sealed class CredentialTests : IDisposable
         exitCode.Should().Be(1);
         var line = JsonDocument.Parse(output).RootElement;
         line.GetProperty("severity").GetString().Should().Be("CRITICAL");
-        line.GetProperty("message").GetString().Should().StartWith("Greeter does not start. ").And.Contain(sentence)
+        line.GetProperty("message").GetString().Should().StartWith("Greeter can't start. ").And.Contain(sentence)
             .And.Contain(content is null ? "FIRESTORE_EMULATOR_HOST" : file);
         line.TryGetProperty("stack_trace", out _).Should().BeFalse();
     }
@@ -262,7 +262,7 @@ public sealed class CredentialTests : IDisposable
         .. environment,
     ]);
 
-    /// <summary>Firestore's semantics from the embedded store, over TLS with a certificate that the app is told to trust.</summary>
+    /// <summary>Starts a fake Firestore with TLS and a certificate that the app trusts.</summary>
     private async Task<FakeServer> StartFirestoreAsync()
     {
         var documents = new FakeFirestore(Path.Combine(folder.Path, "documents"));

@@ -8,18 +8,18 @@ using Greeter.Tests.Infrastructure;
 
 namespace Greeter.Tests;
 
-/// <summary>The app as somebody starts it: alone, twice, and wrongly.</summary>
+/// <summary>The app as a process: sessions that outlive it, several instances, and invalid settings.</summary>
 [Collection(nameof(Alone))]
 public class ProcessTests
 {
     [Fact]
-    public async Task In_Development_sessions_survive_kill_9_and_one_line_says_where_they_are()
+    public async Task Embedded_sessions_survive_kill_9()
     {
         using var folder = new TemporaryFolder();
         string id;
         await using (var app = await StartEmbeddedAsync(folder))
         {
-            app.Output.Where(line => line.Contains("Sessions are in", StringComparison.Ordinal))
+            app.Output.Where(line => line.Contains("this process, in", StringComparison.Ordinal))
                 .Should().ContainSingle().Which.Should().Contain(folder.Path);
             id = (await VisitAsync(app, null)).Id!;
             (await VisitAsync(app, id)).Views.Should().Be(2);
@@ -32,7 +32,7 @@ public class ProcessTests
     }
 
     [Fact]
-    public async Task A_second_process_on_the_same_folder_is_told_what_to_set()
+    public async Task Second_process_on_the_same_folder_stops_with_advice()
     {
         using var folder = new TemporaryFolder();
         await using var app = await StartEmbeddedAsync(folder);
@@ -45,7 +45,7 @@ public class ProcessTests
     }
 
     [EmulatorFact]
-    public async Task Two_processes_on_one_emulator_share_their_sessions()
+    public async Task Two_processes_on_one_emulator_share_sessions()
     {
         await using var one = await StartOnEmulatorAsync();
         await using var other = await StartOnEmulatorAsync();
@@ -55,7 +55,7 @@ public class ProcessTests
 
         later.Select(visit => visit.Views).Should().Equal(2, 3, 4);
         later.Should().OnlyContain(visit => visit.Greeting == first.Greeting && visit.Id == first.Id);
-        one.Text.Should().Contain($"Sessions are in the Firestore emulator at {(await Emulator.SharedAsync()).Host}");
+        one.Text.Should().Contain($"the Firestore emulator at {(await Emulator.SharedAsync()).Host}");
         using var http = new HttpClient();
         var document = await http.GetFromJsonAsync<JsonElement>(
             $"http://{(await Emulator.SharedAsync()).Host}/v1/projects/google-cloud-firestore-emulator/databases/(default)/documents/sessions/{first.Id}");
@@ -64,7 +64,7 @@ public class ProcessTests
     }
 
     [EmulatorFact]
-    public async Task Two_processes_on_one_emulator_give_2000_concurrent_views_of_one_session_each_number_once()
+    public async Task Two_processes_on_one_emulator_count_2000_concurrent_views_of_one_session_without_a_gap()
     {
         await using var one = await StartOnEmulatorAsync();
         await using var other = await StartOnEmulatorAsync();
@@ -73,7 +73,7 @@ public class ProcessTests
     }
 
     [Fact]
-    public async Task One_process_on_the_embedded_store_gives_2000_concurrent_views_of_one_session_each_number_once()
+    public async Task One_process_on_the_embedded_store_counts_2000_concurrent_views_of_one_session_without_a_gap()
     {
         using var folder = new TemporaryFolder();
         await using var app = await StartEmbeddedAsync(folder);
@@ -93,7 +93,7 @@ public class ProcessTests
     [InlineData("FIRESTORE_EMULATOR_HOST", "http://localhost:8080", "set it to the emulator's host:port")]
     [InlineData("FIRESTORE_EMULATOR_HOST", "localhost", "set it to the emulator's host:port")]
     [InlineData("Firestore__EmbeddedFolder", "/dev/null/x", "Firestore__EmbeddedFolder")]
-    public async Task A_wrong_setting_ends_in_a_sentence_that_names_it(string name, string value, string sentence)
+    public async Task Invalid_setting_stops_the_start_with_one_sentence(string name, string value, string sentence)
     {
         using var folder = new TemporaryFolder();
 
@@ -105,7 +105,7 @@ public class ProcessTests
     }
 
     [Fact]
-    public async Task A_port_in_use_ends_in_a_sentence()
+    public async Task Port_in_use_stops_the_start_with_advice()
     {
         using var folder = new TemporaryFolder();
         using var listener = new TcpListener(IPAddress.Any, 0);
@@ -122,7 +122,7 @@ public class ProcessTests
     [InlineData("--urls", "PORT", "ASPNETCORE_URLS")]
     [InlineData(null, "PORT", "ASPNETCORE_URLS")]
     [InlineData(null, null, "ASPNETCORE_URLS")]
-    public async Task It_listens_where_the_first_of_urls_PORT_and_ASPNETCORE_URLS_says(params string?[] given)
+    public async Task Urls_argument_overrides_PORT_which_overrides_ASPNETCORE_URLS(params string?[] given)
     {
         using var folder = new TemporaryFolder();
         var ports = given.Select(_ => Emulator.FreePort()).ToArray();

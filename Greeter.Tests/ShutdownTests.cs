@@ -8,7 +8,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Greeter.Tests;
 
-/// <summary>How the app ends when a platform asks it to.</summary>
+/// <summary>The end of the app after SIGTERM.</summary>
 [Collection(nameof(Alone))]
 public class ShutdownTests
 {
@@ -51,7 +51,7 @@ public class ShutdownTests
     }
 
     [Fact]
-    public async Task In_Development_the_app_stops_without_a_delay()
+    public async Task App_stops_without_a_delay_in_Development()
     {
         using var folder = new TemporaryFolder();
         await using var app = await GreeterProcess.StartAsync(
@@ -64,7 +64,7 @@ public class ShutdownTests
         Stopwatch.GetElapsedTime(started).Should().BeLessThan(Delay);
     }
 
-    // A platform sends no new visitors from then on.
+    // The platform then sends visitors to other instances.
     private static async Task ShouldSoonBeUnreadyAsync(GreeterProcess app)
     {
         using var probe = new HttpClient { BaseAddress = app.Address };

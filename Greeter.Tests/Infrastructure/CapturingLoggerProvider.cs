@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Greeter.Tests.Infrastructure;
 
-/// <summary>Keeps what was logged.</summary>
+/// <summary>Records log messages.</summary>
 public sealed class CapturingLoggerProvider : ILoggerProvider
 {
     private readonly ConcurrentQueue<(LogLevel Level, string Category, string Text)> entries = [];
