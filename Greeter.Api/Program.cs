@@ -11,30 +11,35 @@ using var log = builder.AddLogging();
 try
 {
     builder.AddHosting();
-    builder.Services.AddSingleton(HtmlEncoder.Create(UnicodeRanges.All));   // The default one would encode the á of "Olá".
+    // The default encoder would encode the á of "Olá", too.
+    builder.Services.AddSingleton(HtmlEncoder.Create(UnicodeRanges.All));
+
     var app = builder.Build();
     app.UseHosting();
 
     var db = app.Services.GetRequiredService<FirestoreDb>();
     var sessions = db.Collection("sessions");
+    string[] greetings = ["Hello World", "Hallo Welt", "Ciao Mondo", "Salut le Monde", "Hola mundo"];
     var lifetime = app.Services.GetRequiredService<Settings>().SessionLifetime;
     var html = app.Services.GetRequiredService<HtmlEncoder>();
-    string[] greetings = ["Hello World", "Hallo Welt", "Ciao Mondo", "Salut le Monde", "Hola mundo"];
 
-    // Continues the session, or starts one with a new ID. The client runs this again if the document changes in between.
+    // Counts a view in the visitor's session, or in a new one. If another request changes the session before the commit, the
+    // client runs this again, so that no view is lost.
     async Task<Session> GetSessionDataAsync(Transaction transaction, string? sessionId)
     {
         Session? session = null;
         var isInvalid = false;
         if (sessionId is not null)
         {
-            var fields = (await transaction.GetSnapshotAsync(sessions.Document(sessionId))).ToDictionary();
+            var snapshot = await transaction.GetSnapshotAsync(sessions.Document(sessionId));
+            var fields = snapshot.ToDictionary();
             if (fields is not null && !Session.IsExpired(fields))
             {
                 session = Session.Read(sessionId, fields);
                 isInvalid = session is null;
             }
         }
+        // An unknown ID is never reused; the visitor gets a new one. This prevents session fixation.
         session ??= new Session(Session.NewId(), greetings[Random.Shared.Next(greetings.Length)], Views: 0, isInvalid);
 
         session = session with { Views = session.Views + 1 };
@@ -47,7 +52,7 @@ try
         };
         if (session.Id == sessionId)
         {
-            transaction.Set(document, data, SetOptions.MergeAll);   // Merging keeps fields that others added.
+            transaction.Set(document, data, SetOptions.MergeAll);   // Keeps fields that others have added.
         }
         else
         {
@@ -63,18 +68,15 @@ try
             transaction => GetSessionDataAsync(transaction, sessionId), cancellationToken: cancellationToken);
         if (session.ReplacesInvalidDocument)
         {
-            app.Logger.LogWarning("sessions/{SessionId} is not a valid session. Correct it, or delete it.", sessionId);
+            app.Logger.LogWarning("The document sessions/{Id} is not a valid session. Correct or delete it.", sessionId);
         }
 
         response.Cookies.Append("session_id", session.Id, new CookieOptions
         {
-            HttpOnly = true,
-            SameSite = SameSiteMode.Lax,
-            Secure = request.IsHttps,
-            MaxAge = lifetime,
+            HttpOnly = true, SameSite = SameSiteMode.Lax, Secure = request.IsHttps, MaxAge = lifetime,
         });
-        return TypedResults.Content(
-            $"<body>{session.Views} views for \"{html.Encode(session.Greeting)}\"</body>", "text/html; charset=utf-8");
+        var body = $"<body>{session.Views} views for \"{html.Encode(session.Greeting)}\"</body>";
+        return TypedResults.Content(body, "text/html; charset=utf-8");
     }
 
     app.MapMethods("/", ["GET", "HEAD"], HomeAsync);

@@ -58,7 +58,7 @@ public class DeploymentTests
             "my-project-1a2b3c4d5e6f.json", "Greeter.Api/key.json", "credentials/application_default_credentials.json",
             "server.pem", "Greeter.Api/server.pfx", "service.p12", "tls.key", ".env", ".env.production",
             "Greeter.Tests/bin/Debug/net10.0/Greeter.Tests.dll", "TestResults/results.trx",
-            "Greeter.Tests/More.cs", "bench/More.cs", "docs/more.cs", "NOTES.md",
+            "Greeter.Tests/More.cs", "bench/More.cs", "docs/more.cs", "docs/browser.png", "NOTICE", "CONTRIBUTING.md",
         ];
         foreach (var stray in strays)
         {

@@ -1,12 +1,14 @@
+using Microsoft.AspNetCore.Http.Timeouts;
+
 namespace Greeter.Api.Hosting;
 
 /// <summary>Turns exceptions into responses: 500 for configuration errors, 503 for transient errors.</summary>
 internal static class FailureResponses
 {
-    private const string TransientPage = "<body>We couldn't load your greeting right now. Please try again in a moment.</body>";
-    private const string PermanentPage = "<body>We couldn't load your greeting. The operator of this site can find out why in its log.</body>";
+    private const string PageFor503 = "<body>We couldn't load your greeting right now. Please try again in a moment.</body>";
+    private const string PageFor500 = "<body>We couldn't load your greeting. The log of this site tells its operator why.</body>";
 
-    /// <summary>Logs the exception with advice, and answers with a page. Does nothing if the visitor has disconnected.</summary>
+    /// <summary>Logs an exception with advice, and responds with a page. Does nothing if the client has disconnected.</summary>
     public static void UseFailureResponses(this WebApplication app) => app.Use(async (context, next) =>
     {
         try
@@ -15,12 +17,13 @@ internal static class FailureResponses
         }
         catch (Exception e) when (!context.Response.HasStarted)
         {
-            var hasTimedOut = context.HasTimedOut();
-            var hasVisitorLeft = context.RequestAborted.IsCancellationRequested && !hasTimedOut;
-            if (!hasVisitorLeft)
+            var timeout = context.Features.Get<IHttpRequestTimeoutFeature>();
+            var hasTimedOut = timeout is not null && timeout.RequestTimeoutToken.IsCancellationRequested;
+            var hasDisconnected = !hasTimedOut && context.RequestAborted.IsCancellationRequested;
+            if (!hasDisconnected)
             {
                 var (status, advice) = hasTimedOut ? (503, "Firestore took longer than the request timeout.") : Diagnose(e);
-                // A canceled call has the error that the client was retrying inside.
+                // If the client was canceled while it retried a call, the inner exception tells why it retried.
                 var reason = e.InnerException as RpcException ?? e;
                 app.Logger.LogError(e, "{Advice} {Reason}", advice, reason.Message);
                 await RespondAsync(context, status);
@@ -35,25 +38,31 @@ internal static class FailureResponses
         {
             context.Response.Headers.RetryAfter = "1";
         }
-        var page = isTransient ? TransientPage : PermanentPage;
-        return TypedResults.Content(page, "text/html; charset=utf-8", contentEncoding: null, status).ExecuteAsync(context);
+        var page = TypedResults.Content(isTransient ? PageFor503 : PageFor500, "text/html; charset=utf-8", statusCode: status);
+        return page.ExecuteAsync(context);
     }
 
-    private static (int Status, string Advice) Diagnose(Exception e) => (e as RpcException)?.StatusCode switch
+    private static (int Status, string Advice) Diagnose(Exception exception)
     {
-        null => (500, "Greeter failed."),
-        StatusCode.PermissionDenied => (500, "Firestore denied access. Enable the API (gcloud services enable "
-            + "firestore.googleapis.com) and grant the app's service account roles/datastore.user."),
-        StatusCode.Unauthenticated => (500, "Firestore rejected the app's credentials. Give the app a service account. On a laptop, "
-            + "run gcloud auth application-default login."),
-        StatusCode.NotFound => (500, "The database doesn't exist. Create it (gcloud firestore databases create --location=…), or "
-            + "correct GOOGLE_CLOUD_PROJECT and Firestore__DatabaseId."),
-        StatusCode.FailedPrecondition => (500, "The database isn't in Native mode. Create another one (gcloud firestore databases "
-            + "create --database=… --location=…) and set Firestore__DatabaseId."),
-        StatusCode.InvalidArgument => (500, "Firestore rejected the request as invalid. Check GOOGLE_CLOUD_PROJECT and "
-            + "Firestore__DatabaseId."),
-        StatusCode.Unimplemented => (500, "The server that answered is not Firestore. Check FIRESTORE_EMULATOR_HOST and "
-            + "Firestore__Endpoint."),
-        _ => (503, "Firestore failed."),
-    };
+        if (exception is not RpcException failure)
+        {
+            return (500, "Greeter failed.");
+        }
+        return failure.StatusCode switch
+        {
+            StatusCode.PermissionDenied => (500, "Firestore denied access. Enable the API (gcloud services enable "
+                + "firestore.googleapis.com) and grant the app's service account roles/datastore.user."),
+            StatusCode.Unauthenticated => (500, "Firestore rejected the app's credentials. Give the app a service account, or on "
+                + "a laptop run gcloud auth application-default login."),
+            StatusCode.NotFound => (500, "The database doesn't exist. Create it (gcloud firestore databases create --location=…) "
+                + "or correct GOOGLE_CLOUD_PROJECT and Firestore__DatabaseId."),
+            StatusCode.FailedPrecondition => (500, "The database isn't in Native mode. Create another one (gcloud firestore "
+                + "databases create --database=… --location=…) and set Firestore__DatabaseId to its ID."),
+            StatusCode.InvalidArgument => (500, "Firestore rejected the request as invalid. Check GOOGLE_CLOUD_PROJECT and "
+                + "Firestore__DatabaseId."),
+            StatusCode.Unimplemented => (500, "The server is not Firestore. Check FIRESTORE_EMULATOR_HOST and "
+                + "Firestore__Endpoint."),
+            _ => (503, "Firestore failed."),
+        };
+    }
 }

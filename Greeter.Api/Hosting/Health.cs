@@ -15,7 +15,8 @@ internal static class Health
     }
 
     /// <summary>Answers <c>/health/live</c> with 200 while the process lives, and <c>/health/ready</c> with 200 while the app can
-    /// serve visitors. Neither calls Firestore: if Firestore is down, other instances don't help.</summary>
+    /// serve visitors.</summary>
+    /// <remarks>Neither calls Firestore: if Firestore is down, a new instance doesn't help.</remarks>
     public static void UseHealth(this WebApplication app) => app.UseWhen(
         context => HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method),
         probes => probes

@@ -1,11 +1,12 @@
 using Greeter.Api.Logging;
+using Microsoft.AspNetCore.Http.Timeouts;
 
 namespace Greeter.Api.Hosting;
 
-/// <summary>Lists what the app does around its one page, in order. Each concern has its own file in this folder.</summary>
+/// <summary>Lists everything around the app's one page, in order. Each concern has a file of its own in this folder.</summary>
 internal static class HostingExtensions
 {
-    /// <summary>Adds the services of every concern.</summary>
+    /// <summary>Adds the services.</summary>
     /// <exception cref="InvalidOperationException">A setting is invalid. The message says what to do.</exception>
     public static void AddHosting(this WebApplicationBuilder builder)
     {
@@ -14,7 +15,8 @@ internal static class HostingExtensions
         builder.AddListenAddress();
         builder.AddSecurityHeaders();
         builder.Services.AddProxyAndHttps();
-        builder.Services.AddRequestTimeout(settings);
+        builder.Services.AddRequestTimeouts(options =>
+            options.DefaultPolicy = new RequestTimeoutPolicy { Timeout = settings.RequestTimeout });
         builder.Services.AddFirestore(builder.Configuration);
         builder.Services.AddHealth();
         builder.Services.AddShutdownDelay(settings);
@@ -23,12 +25,13 @@ internal static class HostingExtensions
     /// <summary>Adds the middleware that every request passes through before it reaches the page.</summary>
     public static void UseHosting(this WebApplication app)
     {
-        app.UseTraceProject();
+        app.SetTraceProject();
         app.UseForwardedScheme();
         app.UseSecurityHeaders();
-        app.UseErrorPages();
+        app.UseStatusCodePages("text/plain", "Error {0}. This site has one page, and its path is /.\n");
         app.UseHostValidation();
         app.UseHsts();
+        // Before the redirection: the platforms' health checks come over HTTP and don't follow it.
         app.UseHealth();
         app.UseHttpsRedirectionBehindProxy();
         app.UseRequestTimeouts();

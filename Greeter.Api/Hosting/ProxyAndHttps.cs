@@ -42,13 +42,13 @@ internal static class ProxyAndHttps
         app.UseForwardedHeaders();
     }
 
-    /// <summary>Redirects to HTTPS if a proxy says that the request came over HTTP. Without a proxy nothing is redirected.</summary>
+    /// <summary>Redirects to HTTPS if a proxy reports HTTP. Without a proxy nothing is redirected.</summary>
     public static void UseHttpsRedirectionBehindProxy(this WebApplication app) => app.UseWhen(
         context => context.Request.Headers.ContainsKey(OriginalProto),
         proxied => proxied.UseHttpsRedirection());
 
-    /// <summary>Refuses host names that Kestrel accepts although they have no IDNA form, such as <c>xn--</c>. HSTS and the
-    /// redirection would throw an exception.</summary>
+    /// <summary>Answers 400 to host names without an IDNA form, such as <c>xn--</c>.</summary>
+    /// <remarks>Kestrel accepts them, but HSTS and the redirection throw an exception.</remarks>
     public static void UseHostValidation(this WebApplication app) => app.Use((context, next) =>
     {
         try

@@ -10,7 +10,8 @@ internal sealed class Settings
     {
         if (configuration["Request:Budget"] is not null)
         {
-            throw new InvalidOperationException("The setting Request:Budget is now Request:Timeout. Set Request__Timeout instead.");
+            throw new InvalidOperationException(
+                "The setting Request:Budget is now Request:Timeout. Set Request__Timeout instead of Request__Budget.");
         }
         SessionLifetime = Read(
             configuration, "Session:Lifetime", TimeSpan.FromDays(31), TimeSpan.FromSeconds(1), TimeSpan.FromDays(400));
@@ -20,14 +21,14 @@ internal sealed class Settings
         ShutdownDelay = Read(configuration, "Shutdown:Delay", delay, TimeSpan.Zero, TimeSpan.FromMinutes(1));
     }
 
-    /// <summary>Gets how long a session and its cookie live after the last view. The default is 31 days, as in Flask. The limit is
-    /// 400 days because browsers keep no cookie longer.</summary>
+    /// <summary>Gets how long a session and its cookie live after the last view. The default is 31 days, as in Flask. The maximum
+    /// is 400 days, because browsers keep no cookie longer.</summary>
     public TimeSpan SessionLifetime { get; }
 
     /// <summary>Gets how long a request may take. The default is 5 seconds.</summary>
     public TimeSpan RequestTimeout { get; }
 
-    /// <summary>Gets how long the app still accepts requests after SIGTERM. The default is 2 seconds, 0 in Development.</summary>
+    /// <summary>Gets how long the app accepts requests after SIGTERM. The default is 2 seconds, and 0 in Development.</summary>
     public TimeSpan ShutdownDelay { get; }
 
     private static TimeSpan Read(IConfiguration configuration, string key, TimeSpan defaultValue, TimeSpan min, TimeSpan max)
@@ -43,6 +44,6 @@ internal sealed class Settings
         }
         var variable = key.Replace(":", "__", StringComparison.Ordinal);
         throw new InvalidOperationException(
-            $"The setting {key} is '{text}'. Set {variable} to a time from {min} to {max}, written as [days.]hours:minutes:seconds.");
+            $"The setting {key} is '{text}'. Set {variable} to a time from {min} to {max}, as [days.]hours:minutes:seconds.");
     }
 }

@@ -6,8 +6,7 @@ namespace Greeter.Api.Hosting;
 /// <summary>Explains why the app can't start.</summary>
 internal static class StartupFailure
 {
-    /// <summary>Returns what happened and what to do, if the operator can fix it. Returns null for a fault of the app, which keeps
-    /// its stack trace.</summary>
+    /// <summary>Returns what happened and what to do, or null for a fault of the app, which needs its stack trace.</summary>
     public static string? Explain(Exception exception) => exception switch
     {
         IOException { InnerException: AddressInUseException } =>

@@ -7,8 +7,10 @@ internal sealed class WarmUp(FirestoreDb db, ILogger<WarmUp> logger) : Backgroun
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2);
 
-    /// <summary>Gets whether the read has succeeded or failed, or has taken 2 seconds.</summary>
-    public bool HasEnded { get; private set; }
+    private volatile bool hasEnded;
+
+    /// <summary>Gets whether the read has succeeded or failed. It fails after 2 seconds.</summary>
+    public bool HasEnded => hasEnded;
 
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -25,12 +27,13 @@ internal sealed class WarmUp(FirestoreDb db, ILogger<WarmUp> logger) : Backgroun
             if (!stoppingToken.IsCancellationRequested)
             {
                 var reason = e.InnerException as RpcException ?? e;
-                logger.LogWarning("The first read of Firestore failed. Requests will try again. {Reason}", reason.Message);
+                logger.LogWarning(
+                    "The first read of Firestore failed. The app tries again for each visitor. {Reason}", reason.Message);
             }
         }
         finally
         {
-            HasEnded = true;
+            hasEnded = true;
         }
     }
 

@@ -3,7 +3,7 @@ using System.Globalization;
 
 namespace Greeter.Api.Logging;
 
-/// <summary>Reads a request's trace from <c>traceparent</c>, or from Google's older header <c>X-Cloud-Trace-Context</c>.</summary>
+/// <summary>Reads a request's trace from <c>traceparent</c>, or from Google's older <c>X-Cloud-Trace-Context</c>.</summary>
 /// <remarks>The older header is <c>TRACE/SPAN;o=1</c> with a decimal span:
 /// https://cloud.google.com/trace/docs/trace-context#legacy-http-header</remarks>
 internal sealed class CloudTracePropagator : DistributedContextPropagator

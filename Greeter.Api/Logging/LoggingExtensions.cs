@@ -36,8 +36,8 @@ internal static class LoggingExtensions
         return logger;
     }
 
-    /// <summary>Tells the log which project the traces belong to.</summary>
-    public static void UseTraceProject(this WebApplication app)
+    /// <summary>Sets the project that the traces in the log belong to.</summary>
+    public static void SetTraceProject(this WebApplication app)
     {
         if (app.Services.GetService<CloudLoggingFormatter>() is { } formatter)
         {

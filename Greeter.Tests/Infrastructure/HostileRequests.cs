@@ -209,7 +209,7 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
         return segments[^1] is "." or ".." ? [.. remaining, ""] : remaining;
     }
 
-    [GeneratedRegex("^(?:GET|HEAD) (.*)HTTP/1\\.[01]$", RegexOptions.Singleline)]
+    [GeneratedRegex("^(?i:GET|HEAD) (.*)HTTP/1\\.[01]$", RegexOptions.Singleline)]
     private static partial Regex RequestLine();
 
     private sealed class Maker(Random random, IReadOnlyList<string> sessions)
@@ -295,7 +295,7 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
             var session = AddCookie(headers);
             AddHead(method, target, headers.Append(more).ToString());
             bytes.Append(body);
-            answers.Add((IsPage(target), method is "GET" or "HEAD") switch
+            answers.Add((IsPage(target), method.ToUpperInvariant() is "GET" or "HEAD") switch
             {
                 (true, true) => new(200, session),
                 (true, false) => new(405),
