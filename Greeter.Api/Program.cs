@@ -32,12 +32,7 @@ try
         if (sessionId is not null)
         {
             var snapshot = await transaction.GetSnapshotAsync(sessions.Document(sessionId));
-            var fields = snapshot.ToDictionary();
-            if (fields is not null && !Session.IsExpired(fields))
-            {
-                session = Session.Read(sessionId, fields);
-                isInvalid = session is null;
-            }
+            session = Session.Read(snapshot, out isInvalid);
         }
         // An unknown ID is never reused; the visitor gets a new one. This prevents session fixation.
         session ??= new Session(Session.NewId(), greetings[Random.Shared.Next(greetings.Length)], Views: 0, isInvalid);
@@ -73,7 +68,10 @@ try
 
         response.Cookies.Append("session_id", session.Id, new CookieOptions
         {
-            HttpOnly = true, SameSite = SameSiteMode.Lax, Secure = request.IsHttps, MaxAge = lifetime,
+            HttpOnly = true,
+            SameSite = SameSiteMode.Lax,
+            Secure = request.IsHttps,
+            MaxAge = lifetime,
         });
         var body = $"<body>{session.Views} views for \"{html.Encode(session.Greeting)}\"</body>";
         return TypedResults.Content(body, "text/html; charset=utf-8");

@@ -16,16 +16,29 @@ internal sealed partial record Session(string Id, string Greeting, long Views, b
     /// <summary>Returns the cookie's value if this app or <c>main.py</c> can have issued it, otherwise null.</summary>
     public static string? ValidateId(string? cookie) => cookie is not null && IdFormat.IsMatch(cookie) ? cookie : null;
 
-    /// <summary>Returns whether a document has expired. Firestore deletes expired documents up to a day later.</summary>
-    public static bool IsExpired(Dictionary<string, object?> fields) =>
-        fields.GetValueOrDefault("expireAt") is Timestamp expireAt && expireAt.ToDateTimeOffset() <= DateTimeOffset.UtcNow;
+    /// <summary>Returns the session in a document, or null if there is none.</summary>
+    /// <param name="snapshot">The document, which may be missing.</param>
+    /// <param name="isInvalid">Whether the document exists and has not expired, but is not a valid session.</param>
+    public static Session? Read(DocumentSnapshot snapshot, out bool isInvalid)
+    {
+        isInvalid = false;
+        var fields = snapshot.ToDictionary();
+        if (fields is null || HasExpired(fields))
+        {
+            return null;
+        }
+        if (fields.GetValueOrDefault("greeting") is string greeting
+            && fields.GetValueOrDefault("views") is long views and >= 0 and < long.MaxValue)
+        {
+            return new Session(snapshot.Id, greeting, views);
+        }
+        isInvalid = true;
+        return null;
+    }
 
-    /// <summary>Returns the session in a document, or null if the document is not a valid session.</summary>
-    public static Session? Read(string id, Dictionary<string, object?> fields) =>
-        fields.GetValueOrDefault("greeting") is string greeting
-        && fields.GetValueOrDefault("views") is long views and >= 0 and < long.MaxValue
-            ? new Session(id, greeting, views)
-            : null;
+    // Firestore deletes expired documents up to a day later.
+    private static bool HasExpired(Dictionary<string, object?> fields) =>
+        fields.GetValueOrDefault("expireAt") is Timestamp expireAt && expireAt.ToDateTimeOffset() <= DateTimeOffset.UtcNow;
 
     // 32 hexadecimal digits from NewId, or a UUID from main.py.
     [GeneratedRegex(@"\A([0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\z")]

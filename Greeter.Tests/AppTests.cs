@@ -144,7 +144,8 @@ public class AppTests
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         await app.WarmUpAsync();
 
-        var response = await app.SendRawAsync($"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        var response = await app.SendRawAsync(
+            $"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 
         response.Should().StartWith(path == "/%00" ? "HTTP/1.1 400" : "HTTP/1.1 404").And.NotContain("Set-Cookie");
         app.Calls.Methods.Should().BeEmpty();
@@ -241,7 +242,8 @@ public class AppTests
             ["map"] = new Dictionary<string, object?> { ["a.b`\\"] = -0.0 },
         };
         await app.Session(id).SetAsync(
-            new Dictionary<string, object?>(added) { ["greeting"] = "Olá <b>\"Mundo\"</b> &", ["views"] = 1000 }, SetOptions.MergeAll);
+            new Dictionary<string, object?>(added) { ["greeting"] = "Olá <b>\"Mundo\"</b> &", ["views"] = 1000 },
+            SetOptions.MergeAll);
 
         var visit = await app.VisitAsync(id);
 
@@ -249,7 +251,8 @@ public class AppTests
         var fields = (await app.Session(id).GetSnapshotAsync()).ToDictionary()!;
         foreach (var (name, value) in added)
         {
-            fields[name].Should().BeEquivalentTo(value, options => options.RespectingRuntimeTypes().ComparingRecordsByValue(), name);
+            fields[name].Should().BeEquivalentTo(
+                value, options => options.RespectingRuntimeTypes().ComparingRecordsByValue(), name);
         }
         fields["greeting"].Should().Be("Olá <b>\"Mundo\"</b> &");
     }
@@ -313,7 +316,8 @@ public class AppTests
 
     private static Timestamp InAnHour() => Timestamp.FromDateTimeOffset(DateTimeOffset.UtcNow.AddHours(1));
 
-    private static DateTimeOffset ExpiryOf(Dictionary<string, object?> fields) => ((Timestamp)fields["expireAt"]!).ToDateTimeOffset();
+    private static DateTimeOffset ExpiryOf(Dictionary<string, object?> fields) =>
+        ((Timestamp)fields["expireAt"]!).ToDateTimeOffset();
 
     private static bool IsNewId(string id) => id.Length == 32 && id.All(c => char.IsAsciiDigit(c) || c is >= 'a' and <= 'f');
 }

@@ -104,7 +104,7 @@ public class BadInputTests
         ["views of null", new Dictionary<string, object?> { ["greeting"] = "Hallo Welt", ["views"] = null }],
         ["greeting of integer", new Dictionary<string, object?> { ["greeting"] = 5, ["views"] = 2 }],
         ["greeting of null", new Dictionary<string, object?> { ["greeting"] = null, ["views"] = 2 }],
-        ["greeting of array", new Dictionary<string, object?> { ["greeting"] = new List<object> { "Hallo Welt" }, ["views"] = 2 }],
+        ["greeting of array", new Dictionary<string, object?> { ["greeting"] = new List<object> { "Ciao" }, ["views"] = 2 }],
     ];
 
     [Theory]

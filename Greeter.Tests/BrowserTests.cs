@@ -72,7 +72,8 @@ public sealed partial class BrowserTests : IAsyncLifetime
         cookie.Name.Should().Be("session_id");
         cookie.HttpOnly.Should().BeTrue();
         cookie.SameSite.Should().Be(SameSiteAttribute.Lax);
-        DateTimeOffset.FromUnixTimeSeconds((long)cookie.Expires).Should().BeCloseTo(DateTimeOffset.UtcNow.AddDays(31), TimeSpan.FromMinutes(1));
+        DateTimeOffset.FromUnixTimeSeconds((long)cookie.Expires)
+            .Should().BeCloseTo(DateTimeOffset.UtcNow.AddDays(31), TimeSpan.FromMinutes(1));
         (await page.EvaluateAsync<string>("document.cookie")).Should().BeEmpty();
     }
 

@@ -72,8 +72,9 @@ public class DeploymentTests
         after.Should().Equal(before);
         string[] besides = ["app.yaml", "global.json", "Directory.Build.props", ".editorconfig"];
         after.Should().Contain(besides);
-        after.Except(besides).Should().OnlyContain(file => file.StartsWith("Greeter.Api/") || file.StartsWith("Greeter.Firestore/"));
-        after.Except(besides).Select(file => Path.GetExtension(file)).Distinct().Should().BeEquivalentTo(".cs", ".csproj", ".proto");
+        var sources = after.Except(besides).ToList();
+        sources.Should().OnlyContain(file => file.StartsWith("Greeter.Api/") || file.StartsWith("Greeter.Firestore/"));
+        sources.Select(file => Path.GetExtension(file)).Distinct().Should().BeEquivalentTo(".cs", ".csproj", ".proto");
     }
 
     [DeploymentFact]
@@ -139,7 +140,9 @@ public class DeploymentTests
         var project = Path.Combine(Repository.Root, "Greeter.Api", "Greeter.Api.csproj");
 
         var properties = await Command.RunAsync(
-            Repository.Root, "dotnet", ["msbuild", project, "-getProperty:RuntimeIdentifier,RuntimeIdentifiers,PublishReadyToRun"]);
+            Repository.Root,
+            "dotnet",
+            ["msbuild", project, "-getProperty:RuntimeIdentifier,RuntimeIdentifiers,PublishReadyToRun"]);
 
         using var json = JsonDocument.Parse(properties);
         json.RootElement.GetProperty("Properties").EnumerateObject().Select(property => property.Value.GetString())

@@ -8,8 +8,8 @@ using Xunit.Abstractions;
 
 namespace Greeter.Tests;
 
-/// <summary>Network faults, malformed responses and killed instances. A response is either correct or a 503 in time, an acknowledged
-/// view is never lost, no number is shown twice, and the app recovers by itself.</summary>
+/// <summary>Network faults, malformed responses and killed instances. A response is either correct or a 503 in time, an
+/// acknowledged view is never lost, no number is shown twice, and the app recovers by itself.</summary>
 [Collection(nameof(Alone))]
 public sealed class FaultTests(ITestOutputHelper output)
 {
@@ -173,11 +173,13 @@ public sealed class FaultTests(ITestOutputHelper output)
         }
     }
 
-    private static void LogShouldBeComplete(GreeterProcess app, IReadOnlyCollection<Crowd.Answer> answers, IEnumerable<string> ids)
+    private static void LogShouldBeComplete(
+        GreeterProcess app, IReadOnlyCollection<Crowd.Answer> answers, IEnumerable<string> ids)
     {
         app.Output.Count(line => line.Contains("\"severity\":\"ERROR\"", StringComparison.Ordinal))
             .Should().BeLessThanOrEqualTo(answers.Count(answer => !answer.IsView));
-        ids.Where(id => app.Text.Contains(id, StringComparison.Ordinal)).Should().BeEmpty("a session ID is as good as a password");
+        ids.Where(id => app.Text.Contains(id, StringComparison.Ordinal))
+            .Should().BeEmpty("a session ID is as good as a password");
     }
 
     private static async Task EverySessionShouldContinueAsync(Uri app, Dictionary<string, Session> stored)

@@ -63,7 +63,8 @@ public class HealthTests
         using var probe = app.CreateVisitor();
         HttpStatusCode? whileStopping = null;
         var lifetime = app.Services.GetRequiredService<IHostApplicationLifetime>();
-        lifetime.ApplicationStopping.Register(() => whileStopping = probe.GetAsync("/health/ready").GetAwaiter().GetResult().StatusCode);
+        lifetime.ApplicationStopping.Register(() =>
+            whileStopping = probe.GetAsync("/health/ready").GetAwaiter().GetResult().StatusCode);
 
         lifetime.StopApplication();
 

@@ -55,7 +55,8 @@ public class LogTests
         await using var app = await StartAsync();
 
         await VisitAsync(app,
-            ("traceparent", $"00-{Trace}-b7ad6b7169203331-01"), ("X-Cloud-Trace-Context", "ffffffffffffffffffffffffffffffff/1;o=1"));
+            ("traceparent", $"00-{Trace}-b7ad6b7169203331-01"),
+            ("X-Cloud-Trace-Context", "ffffffffffffffffffffffffffffffff/1;o=1"));
 
         ErrorOf(app).GetProperty("logging.googleapis.com/trace").GetString().Should().EndWith(Trace);
     }
@@ -72,7 +73,8 @@ public class LogTests
 
         (await VisitAsync(app, ("X-Cloud-Trace-Context", value))).Should().Be(HttpStatusCode.ServiceUnavailable);
 
-        ErrorOf(app).GetProperty("logging.googleapis.com/trace").GetString().Should().MatchRegex("^projects/log-test/traces/[0-9a-f]{32}$");
+        ErrorOf(app).GetProperty("logging.googleapis.com/trace").GetString()
+            .Should().MatchRegex("^projects/log-test/traces/[0-9a-f]{32}$");
     }
 
     [Fact]
@@ -96,13 +98,16 @@ public class LogTests
             using var body = new MemoryStream();
             await context.Request.Body.CopyToAsync(body);
             var name = System.Text.RegularExpressions.Regex.Match(
-                System.Text.Encoding.Latin1.GetString(body.ToArray()), "projects/log-test/[ -~]*?sessions/[0-9a-f-]{32,36}").Value;
+                System.Text.Encoding.Latin1.GetString(body.ToArray()),
+                "projects/log-test/[ -~]*?sessions/[0-9a-f-]{32,36}").Value;
             context.Response.ContentType = "application/grpc";
             context.Response.Headers["grpc-status"] = "13";
             context.Response.Headers["grpc-message"] = Uri.EscapeDataString($"Document \"{name}\" is out of order ({name})");
         });
         var process = await GreeterProcess.StartAsync(
-            ("FIRESTORE_EMULATOR_HOST", firestore.Authority), ("GOOGLE_CLOUD_PROJECT", "log-test"), ("Request__Timeout", "00:00:00.5"));
+            ("FIRESTORE_EMULATOR_HOST", firestore.Authority),
+            ("GOOGLE_CLOUD_PROJECT", "log-test"),
+            ("Request__Timeout", "00:00:00.5"));
         return new FailingApp(process, firestore);
     }
 

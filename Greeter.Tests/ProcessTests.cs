@@ -51,14 +51,19 @@ public class ProcessTests
         await using var other = await StartOnEmulatorAsync();
 
         var first = await VisitAsync(one, null);
-        var later = new[] { await VisitAsync(other, first.Id), await VisitAsync(one, first.Id), await VisitAsync(other, first.Id) };
+        var later = new List<Visit>();
+        foreach (var app in new[] { other, one, other })
+        {
+            later.Add(await VisitAsync(app, first.Id));
+        }
 
         later.Select(visit => visit.Views).Should().Equal(2, 3, 4);
         later.Should().OnlyContain(visit => visit.Greeting == first.Greeting && visit.Id == first.Id);
         one.Text.Should().Contain($"the Firestore emulator at {(await Emulator.SharedAsync()).Host}");
         using var http = new HttpClient();
-        var document = await http.GetFromJsonAsync<JsonElement>(
-            $"http://{(await Emulator.SharedAsync()).Host}/v1/projects/google-cloud-firestore-emulator/databases/(default)/documents/sessions/{first.Id}");
+        var documents = $"http://{(await Emulator.SharedAsync()).Host}"
+            + "/v1/projects/google-cloud-firestore-emulator/databases/(default)/documents";
+        var document = await http.GetFromJsonAsync<JsonElement>($"{documents}/sessions/{first.Id}");
         document.GetProperty("fields").EnumerateObject().Select(field => field.Name)
             .Should().BeEquivalentTo("greeting", "views", "expireAt");
     }
@@ -135,7 +140,9 @@ public class ProcessTests
         environment.Add(("ASPNETCORE_URLS", $"http://127.0.0.1:{ports[2]}"));
 
         await using var app = await GreeterProcess.StartAsync(
-            given[0] is null ? [] : ["--urls", $"http://127.0.0.1:{ports[0]}"], new($"http://127.0.0.1:{expected}"), [.. environment]);
+            given[0] is null ? [] : ["--urls", $"http://127.0.0.1:{ports[0]}"],
+            new($"http://127.0.0.1:{expected}"),
+            [.. environment]);
 
         (await VisitAsync(app, null)).Views.Should().Be(1);
     }

@@ -11,7 +11,8 @@ public class ProxyTests
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
 
-        foreach (var (method, path) in new[] { ("GET", "/"), ("HEAD", "/"), ("POST", "/"), ("GET", "/x"), ("GET", "/health/live") })
+        (string, string)[] requests = [("GET", "/"), ("HEAD", "/"), ("POST", "/"), ("GET", "/x"), ("GET", "/health/live")];
+        foreach (var (method, path) in requests)
         {
             using var response = await SendAsync(app, method, path, "https");
 

@@ -13,7 +13,8 @@ namespace Greeter.Tests;
 public class ShutdownTests
 {
     private static readonly TimeSpan Delay = TimeSpan.FromSeconds(2);
-    private static readonly byte[] Request = Encoding.ASCII.GetBytes("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    private static readonly byte[] Request =
+        Encoding.ASCII.GetBytes("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
 
     [Theory]
     [InlineData(1)]
@@ -44,7 +45,8 @@ public class ShutdownTests
 
         await Task.WhenAll(visitors).WaitAsync(TimeSpan.FromSeconds(20));
         (await app.WaitForExitAsync()).Should().Be(0);
-        var promised = answers.Where(answer => answer.Sent < terminated + (Stopwatch.Frequency * Delay.TotalSeconds / 2)).ToList();
+        var halfTime = terminated + (Stopwatch.Frequency * Delay.TotalSeconds / 2);
+        var promised = answers.Where(answer => answer.Sent < halfTime).ToList();
         promised.Where(answer => answer.Sent > terminated).Should().HaveCountGreaterThan(100, "the app still accepts requests");
         promised.Where(answer => !answer.IsWhole).Should().BeEmpty();
         answers.Except(promised).Where(answer => !answer.IsWhole && !answer.IsRefused).Should().BeEmpty();

@@ -9,6 +9,7 @@ internal static class FailureResponses
     private const string PageFor500 = "<body>We couldn't load your greeting. The log of this site tells its operator why.</body>";
 
     /// <summary>Logs an exception with advice, and responds with a page. Does nothing if the client has disconnected.</summary>
+    /// <remarks>UseExceptionHandler would take a request that has timed out for one whose client has disconnected.</remarks>
     public static void UseFailureResponses(this WebApplication app) => app.Use(async (context, next) =>
     {
         try

@@ -3,8 +3,9 @@ namespace Greeter.Api.Hosting;
 /// <summary>Connects the app to its Firestore database.</summary>
 internal static class FirestoreDatabase
 {
-    /// <summary>Adds a <see cref="FirestoreDb"/>. It uses the emulator if <c>FIRESTORE_EMULATOR_HOST</c> is set.</summary>
-    public static void AddFirestore(this IServiceCollection services, IConfiguration configuration) =>
+    /// <summary>Adds a <see cref="FirestoreDb"/> from the app's settings. It uses the emulator if <c>FIRESTORE_EMULATOR_HOST</c> is
+    /// set.</summary>
+    public static void AddFirestoreDatabase(this IServiceCollection services, IConfiguration configuration) =>
         services.AddFirestoreDb(firestore =>
         {
             firestore.EmulatorDetection = EmulatorDetection.EmulatorOrProduction;

@@ -17,7 +17,7 @@ internal static class HostingExtensions
         builder.Services.AddProxyAndHttps();
         builder.Services.AddRequestTimeouts(options =>
             options.DefaultPolicy = new RequestTimeoutPolicy { Timeout = settings.RequestTimeout });
-        builder.Services.AddFirestore(builder.Configuration);
+        builder.Services.AddFirestoreDatabase(builder.Configuration);
         builder.Services.AddHealth();
         builder.Services.AddShutdownDelay(settings);
     }
@@ -28,7 +28,7 @@ internal static class HostingExtensions
         app.SetTraceProject();
         app.UseForwardedScheme();
         app.UseSecurityHeaders();
-        app.UseStatusCodePages("text/plain", "Error {0}. This site has one page, and its path is /.\n");
+        app.UseStatusCodePages("text/plain", "Error {0}. Try GET / instead.\n");
         app.UseHostValidation();
         app.UseHsts();
         // Before the redirection: the platforms' health checks come over HTTP and don't follow it.

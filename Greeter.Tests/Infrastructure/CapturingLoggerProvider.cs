@@ -8,7 +8,8 @@ public sealed class CapturingLoggerProvider : ILoggerProvider
 {
     private readonly ConcurrentQueue<(LogLevel Level, string Category, string Text)> entries = [];
 
-    public IReadOnlyList<string> Texts(LogLevel level) => [.. entries.Where(entry => entry.Level == level).Select(entry => entry.Text)];
+    public IReadOnlyList<string> Texts(LogLevel level) =>
+        [.. entries.Where(entry => entry.Level == level).Select(entry => entry.Text)];
 
     public ILogger CreateLogger(string categoryName) => new Logger(this, categoryName);
 

@@ -7,11 +7,13 @@ public sealed class ChromiumFactAttribute : FactAttribute
 
     public ChromiumFactAttribute() => Skip = Executable is null ? MissingReason : null;
 
-    public static string? Executable { get; } = new[] { "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome" }.FirstOrDefault(File.Exists);
+    public static string? Executable { get; } =
+        Array.Find(["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"], File.Exists);
 }
 
 /// <summary>Marks a theory that needs Chromium or Chrome.</summary>
 public sealed class ChromiumTheoryAttribute : TheoryAttribute
 {
-    public ChromiumTheoryAttribute() => Skip = ChromiumFactAttribute.Executable is null ? ChromiumFactAttribute.MissingReason : null;
+    public ChromiumTheoryAttribute() =>
+        Skip = ChromiumFactAttribute.Executable is null ? ChromiumFactAttribute.MissingReason : null;
 }

@@ -4,8 +4,8 @@ using System.Net;
 
 namespace Greeter.Tests.Infrastructure;
 
-/// <summary>Visitors who reload until they are stopped, each time from any of the app's instances. Some have a session of their own,
-/// some share one, and some never send a cookie.</summary>
+/// <summary>Visitors who reload until they are stopped, each time from any of the app's instances. Some have a session of their
+/// own, some share one, and some never send a cookie.</summary>
 internal sealed class Crowd : IDisposable
 {
     private const int Loners = 6;

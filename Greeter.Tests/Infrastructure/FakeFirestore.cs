@@ -14,7 +14,8 @@ internal sealed class FakeFirestore(string folder) : IDisposable
         using var body = new MemoryStream();
         await context.Request.Body.CopyToAsync(body);
         using var content = new ByteArrayContent(body.ToArray());
-        using var request = new HttpRequestMessage(HttpMethod.Post, $"http://embedded{context.Request.Path}") { Content = content };
+        using var request = new HttpRequestMessage(HttpMethod.Post, $"http://embedded{context.Request.Path}");
+        request.Content = content;
         using var response = await documents.SendAsync(request, context.RequestAborted);
         context.Response.ContentType = "application/grpc";
         await response.Content.CopyToAsync(context.Response.Body);

@@ -24,8 +24,8 @@ internal sealed record Expected(int Status, string? Session = null)
     public const string AnySession = "any";
 }
 
-/// <summary>The bytes sent over one connection and the expected responses. If it is not decided, more responses may come, with at most
-/// so many sessions.</summary>
+/// <summary>The bytes sent over one connection and the expected responses. If it is not decided, more responses may come, with
+/// at most so many sessions.</summary>
 internal sealed partial record Exchange(
     byte[] Bytes, List<Expected> Answers, Ending Ending, bool IsDecided, int UndecidedSessions)
 {
@@ -38,8 +38,8 @@ internal sealed partial record Exchange(
     private static partial Regex Runs();
 }
 
-/// <summary>Creates requests that no browser sends. A number always creates the same exchange. The expected responses follow from how
-/// an exchange is built, without the app or its framework.</summary>
+/// <summary>Creates requests that no browser sends. A number always creates the same exchange. The expected responses follow
+/// from how an exchange is built, without the app or its framework.</summary>
 internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> sessions)
 {
     private const string Close = "Connection: close\r\n";
@@ -179,7 +179,7 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
     private static string Request(string method, string target, string headers = "Host: a", string version = "HTTP/1.1") =>
         $"{method} {target} {version}\r\n{headers}{(headers.Length > 0 ? "\r\n" : "")}\r\n";
 
-    /// <summary>Returns whether a target names the page (RFC 3986, 5.2.4). Encoded dots count as dots, %2F is not a slash.</summary>
+    /// <summary>Returns whether a target names the page (RFC 3986, 5.2.4). Encoded dots are dots; %2F is not a slash.</summary>
     private static bool IsPage(string target)
     {
         if (target.StartsWith("http://", StringComparison.Ordinal) || target.StartsWith("https://", StringComparison.Ordinal))
@@ -433,8 +433,8 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
             }
         }
 
-        // Kestrel may take such a line for a request of the page. It skips line ends before a request and spaces around an absolute
-        // target (RFC 9112, 2.2 and 3), and it accepts any byte instead of the space after a single /, which does no harm.
+        // Kestrel may take such a line for a request of the page. It skips line ends before a request and spaces around an
+        // absolute target (RFC 9112, 2.2 and 3). It also accepts any byte for the space after a single /, which is harmless.
         private static bool MayBePage(string line) => RequestLine().Match(line.Trim('\r')) is { Success: true } match
             && (IsPage(match.Groups[1].Value.Trim()) || match.Groups[1].Value is ['/', _]);
 
