@@ -21,7 +21,7 @@ try
     var sessions = db.Collection("sessions");
     string[] greetings = ["Hello World", "Hallo Welt", "Ciao Mondo", "Salut le Monde", "Hola mundo"];
     var lifetime = app.Services.GetRequiredService<Settings>().SessionLifetime;
-    var html = app.Services.GetRequiredService<HtmlEncoder>();
+    var htmlEncoder = app.Services.GetRequiredService<HtmlEncoder>();
 
     // Counts a view in the visitor's session, or in a new one. If another request changes the session before the commit, the
     // client runs this again, so that no view is lost.
@@ -73,7 +73,7 @@ try
             Secure = request.IsHttps,
             MaxAge = lifetime,
         });
-        var body = $"<body>{session.Views} views for \"{html.Encode(session.Greeting)}\"</body>";
+        var body = $"<body>{session.Views} views for \"{htmlEncoder.Encode(session.Greeting)}\"</body>";
         return TypedResults.Content(body, "text/html; charset=utf-8");
     }
 

@@ -3,8 +3,8 @@ namespace Greeter.Api.Hosting;
 /// <summary>Connects the app to its Firestore database.</summary>
 internal static class FirestoreDatabase
 {
-    /// <summary>Adds a <see cref="FirestoreDb"/> from the app's settings. It uses the emulator if <c>FIRESTORE_EMULATOR_HOST</c> is
-    /// set.</summary>
+    /// <summary>Adds a <see cref="FirestoreDb"/> for the emulator if <c>FIRESTORE_EMULATOR_HOST</c> is set, otherwise for Cloud
+    /// Firestore. In Development without either, the documents are in a file.</summary>
     public static void AddFirestoreDatabase(this IServiceCollection services, IConfiguration configuration) =>
         services.AddFirestoreDb(firestore =>
         {

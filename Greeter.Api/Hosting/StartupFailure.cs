@@ -11,6 +11,8 @@ internal static class StartupFailure
     {
         IOException { InnerException: AddressInUseException } =>
             $"{exception.Message} Stop the process that uses the port, or set PORT to another one.",
+        SocketException { SocketErrorCode: SocketError.AccessDenied } =>
+            "The app isn't allowed to listen on this port. Set PORT to a number from 1024 to 65535.",
         InvalidOperationException or ArgumentException or IOException or SocketException => exception.Message,
         _ => null,
     };
