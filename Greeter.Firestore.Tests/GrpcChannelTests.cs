@@ -27,7 +27,7 @@ public class GrpcChannelTests
     {
         var (line, body) = ("", Array.Empty<byte>());
         var headers = new HeaderDictionary();
-        await using var server = await Http2Server.StartAsync(async context =>
+        await using var server = await FakeServer.StartAsync(async context =>
         {
             line = $"{context.Request.Method} {context.Request.Path} {context.Request.Protocol}";
             foreach (var (name, value) in context.Request.Headers)
@@ -67,7 +67,7 @@ public class GrpcChannelTests
     [Fact]
     public async Task Concurrent_calls_get_their_own_responses()
     {
-        await using var server = await Http2Server.StartAsync(async context =>
+        await using var server = await FakeServer.StartAsync(async context =>
         {
             using var copy = new MemoryStream();
             await context.Request.Body.CopyToAsync(copy);
@@ -85,7 +85,7 @@ public class GrpcChannelTests
     [Fact]
     public async Task Message_may_arrive_in_pieces()
     {
-        await using var server = await Http2Server.StartAsync(async context =>
+        await using var server = await FakeServer.StartAsync(async context =>
         {
             context.Response.ContentType = "application/grpc+proto";
             foreach (var piece in Frame(Response))
@@ -103,7 +103,7 @@ public class GrpcChannelTests
     [Fact]
     public async Task Status_of_a_trailers_only_response_is_in_the_headers()
     {
-        await using var server = await Http2Server.StartAsync(context =>
+        await using var server = await FakeServer.StartAsync(context =>
         {
             context.Response.ContentType = "application/grpc";
             context.Response.Headers["grpc-status"] = "9";
@@ -119,7 +119,7 @@ public class GrpcChannelTests
     [InlineData(false)]
     public async Task Status_after_a_body_is_in_the_trailers(bool withMessage)
     {
-        await using var server = await Http2Server.StartAsync(
+        await using var server = await FakeServer.StartAsync(
             context => RespondAsync(context, withMessage ? Frame(Response) : [], "10", "contention, %F0%9F%98%80"));
 
         (await FailAsync(server)).Status.Should().Be(new Status(StatusCode.Aborted, "contention, 😀"));
@@ -131,7 +131,7 @@ public class GrpcChannelTests
     [InlineData("x")]
     public async Task Status_with_another_code_is_unknown(string status)
     {
-        await using var server = await Http2Server.StartAsync(context => RespondAsync(context, Frame(Response), status, "odd"));
+        await using var server = await FakeServer.StartAsync(context => RespondAsync(context, Frame(Response), status, "odd"));
 
         (await FailAsync(server)).Status.Should().Be(
             new Status(StatusCode.Unknown, $"The response has grpc-status '{status}'. odd"));
@@ -140,7 +140,7 @@ public class GrpcChannelTests
     [Fact]
     public async Task Response_without_a_status_is_unknown()
     {
-        await using var server = await Http2Server.StartAsync(context => RespondAsync(context, Frame(Response), status: null));
+        await using var server = await FakeServer.StartAsync(context => RespondAsync(context, Frame(Response), status: null));
 
         (await FailAsync(server)).StatusCode.Should().Be(StatusCode.Unknown);
     }
@@ -148,7 +148,7 @@ public class GrpcChannelTests
     [Fact]
     public async Task Status_ok_without_a_message_is_internal()
     {
-        await using var server = await Http2Server.StartAsync(context => RespondAsync(context, []));
+        await using var server = await FakeServer.StartAsync(context => RespondAsync(context, []));
 
         (await FailAsync(server)).StatusCode.Should().Be(StatusCode.Internal);
     }
@@ -167,7 +167,7 @@ public class GrpcChannelTests
     [InlineData(504, StatusCode.Unavailable)]
     public async Task Http_status_is_mapped_by_the_rules_of_grpc(int httpStatus, StatusCode expected)
     {
-        await using var server = await Http2Server.StartAsync(context =>
+        await using var server = await FakeServer.StartAsync(context =>
         {
             context.Response.StatusCode = httpStatus;
             context.Response.ContentType = "application/grpc";
@@ -180,7 +180,7 @@ public class GrpcChannelTests
     [Fact]
     public async Task Grpc_status_takes_precedence_over_the_http_status()
     {
-        await using var server = await Http2Server.StartAsync(context =>
+        await using var server = await FakeServer.StartAsync(context =>
         {
             context.Response.StatusCode = 503;
             context.Response.Headers["grpc-status"] = "7";
@@ -197,7 +197,7 @@ public class GrpcChannelTests
     [InlineData("application/json")]
     public async Task Another_content_type_is_unknown(string? contentType)
     {
-        await using var server = await Http2Server.StartAsync(
+        await using var server = await FakeServer.StartAsync(
             context => RespondAsync(context, Frame(Response), contentType: contentType));
 
         (await FailAsync(server)).StatusCode.Should().Be(StatusCode.Unknown);
@@ -208,7 +208,7 @@ public class GrpcChannelTests
     {
         var frame = Frame(Response);
         frame[0] = 1;
-        await using var server = await Http2Server.StartAsync(context => RespondAsync(context, frame));
+        await using var server = await FakeServer.StartAsync(context => RespondAsync(context, frame));
 
         (await FailAsync(server)).Status.Detail.Should().Contain("compressed");
     }
@@ -219,7 +219,7 @@ public class GrpcChannelTests
     [InlineData(20)]
     public async Task Message_that_ends_too_soon_is_internal(int length)
     {
-        await using var server = await Http2Server.StartAsync(context => RespondAsync(context, Frame(Response)[..length]));
+        await using var server = await FakeServer.StartAsync(context => RespondAsync(context, Frame(Response)[..length]));
 
         (await FailAsync(server)).StatusCode.Should().Be(StatusCode.Internal);
     }
@@ -227,7 +227,7 @@ public class GrpcChannelTests
     [Fact]
     public async Task Two_messages_are_internal()
     {
-        await using var server = await Http2Server.StartAsync(
+        await using var server = await FakeServer.StartAsync(
             context => RespondAsync(context, [.. Frame(Response), .. Frame(Response)]));
 
         (await FailAsync(server)).StatusCode.Should().Be(StatusCode.Internal);
@@ -236,7 +236,7 @@ public class GrpcChannelTests
     [Fact]
     public async Task Garbage_is_internal()
     {
-        await using var server = await Http2Server.StartAsync(
+        await using var server = await FakeServer.StartAsync(
             context => RespondAsync(context, [0, 0, 0, 0, 3, 0xff, 0xff, 0xff]));
 
         var e = await FailAsync(server);
@@ -250,7 +250,7 @@ public class GrpcChannelTests
     {
         var response = new BatchGetDocumentsResponse { Missing = new string('x', GrpcFrame.MaxMessageSize - 5) };
         response.CalculateSize().Should().Be(GrpcFrame.MaxMessageSize);
-        await using var server = await Http2Server.StartAsync(context => RespondAsync(context, Frame(response)));
+        await using var server = await FakeServer.StartAsync(context => RespondAsync(context, Frame(response)));
         using var channel = CreateChannel(server);
 
         (await CallAsync(channel)).Should().Be(response);
@@ -285,7 +285,7 @@ public class GrpcChannelTests
     public async Task Status_that_the_server_sends_before_it_has_read_the_request_ends_the_call()
     {
         var isOver = new TaskCompletionSource();
-        await using var server = await Http2Server.StartAsync(async context =>
+        await using var server = await FakeServer.StartAsync(async context =>
         {
             if (context.Request.ContentLength > GrpcFrame.MaxMessageSize)
             {
@@ -326,7 +326,7 @@ public class GrpcChannelTests
     [Fact]
     public async Task Server_with_http_1_only_is_internal()
     {
-        await using var server = await Http2Server.StartAsync(
+        await using var server = await FakeServer.StartAsync(
             context => RespondAsync(context, Frame(Response)), HttpProtocols.Http1);
 
         (await FailAsync(server)).StatusCode.Should().Be(StatusCode.Internal);
@@ -341,7 +341,7 @@ public class GrpcChannelTests
     [InlineData(0xc, StatusCode.PermissionDenied)]
     public async Task Stream_reset_in_the_middle_is_mapped_by_the_rules_of_grpc(int error, StatusCode expected)
     {
-        await using var server = await Http2Server.StartAsync(async context =>
+        await using var server = await FakeServer.StartAsync(async context =>
         {
             await StartResponseAsync(context);
             context.Features.GetRequiredFeature<IHttpResetFeature>().Reset(error);
@@ -356,7 +356,7 @@ public class GrpcChannelTests
     public async Task Connection_that_breaks_is_unavailable(bool inTheMiddle)
     {
         var isReached = new TaskCompletionSource();
-        await using var server = await Http2Server.StartAsync(async context =>
+        await using var server = await FakeServer.StartAsync(async context =>
         {
             if (inTheMiddle)
             {
@@ -414,7 +414,7 @@ public class GrpcChannelTests
     {
         var isReached = new TaskCompletionSource();
         var hasEnded = new TaskCompletionSource();
-        await using var server = await Http2Server.StartAsync(async context =>
+        await using var server = await FakeServer.StartAsync(async context =>
         {
             if (inTheMiddle)
             {
@@ -444,7 +444,7 @@ public class GrpcChannelTests
     {
         var isReached = new TaskCompletionSource();
         var hasEnded = new TaskCompletionSource();
-        await using var server = await Http2Server.StartAsync(async context =>
+        await using var server = await FakeServer.StartAsync(async context =>
         {
             if (inTheMiddle)
             {
@@ -523,7 +523,7 @@ public class GrpcChannelTests
     public async Task Failed_call_leaves_the_connection_usable()
     {
         var calls = 0;
-        await using var server = await Http2Server.StartAsync(context => Interlocked.Increment(ref calls) % 2 == 1
+        await using var server = await FakeServer.StartAsync(context => Interlocked.Increment(ref calls) % 2 == 1
             ? RespondAsync(context, [0, 0xff, 0xff, 0xff, 0xff, .. new byte[100_000]])
             : RespondAsync(context, Frame(Response)));
         using var channel = CreateChannel(server);
@@ -552,7 +552,7 @@ public class GrpcChannelTests
         }
     }
 
-    private static GrpcChannel CreateChannel(Http2Server server) =>
+    private static GrpcChannel CreateChannel(FakeServer server) =>
         new(new SocketsHttpHandler { AllowAutoRedirect = false }, server.Address, null, Long);
 
     private static Task<BatchGetDocumentsResponse> CallAsync(
@@ -563,7 +563,7 @@ public class GrpcChannelTests
     private static async Task<RpcException> FailAsync(GrpcChannel channel) =>
         (await FluentActions.Awaiting(() => CallAsync(channel)).Should().ThrowAsync<RpcException>()).Which;
 
-    private static async Task<RpcException> FailAsync(Http2Server server)
+    private static async Task<RpcException> FailAsync(FakeServer server)
     {
         using var channel = CreateChannel(server);
         return await FailAsync(channel);

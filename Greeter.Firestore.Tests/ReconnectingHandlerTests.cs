@@ -14,7 +14,7 @@ public class ReconnectingHandlerTests
     public async Task Call_without_a_response_replaces_the_connection_and_does_not_interrupt_a_response_that_is_being_read()
     {
         var release = new TaskCompletionSource();
-        await using var server = await Http2Server.StartAsync(context => RespondAsync(context, release.Task));
+        await using var server = await FakeServer.StartAsync(context => RespondAsync(context, release.Task));
         using var client = new HttpMessageInvoker(new ReconnectingHandler(() => new SocketsHttpHandler()));
         using var begun = await SendAsync(client, server, "/begin", Timeout.InfiniteTimeSpan);
 
@@ -30,7 +30,7 @@ public class ReconnectingHandlerTests
     [Fact]
     public async Task Call_that_was_cancelled_early_keeps_the_connection()
     {
-        await using var server = await Http2Server.StartAsync(context => RespondAsync(context, Task.CompletedTask));
+        await using var server = await FakeServer.StartAsync(context => RespondAsync(context, Task.CompletedTask));
         using var client = new HttpMessageInvoker(new ReconnectingHandler(() => new SocketsHttpHandler()));
         var connection = await GetConnectionAsync(client, server);
 
@@ -42,7 +42,7 @@ public class ReconnectingHandlerTests
     [Fact]
     public async Task Call_without_a_response_keeps_the_connection_if_other_calls_had_one()
     {
-        await using var server = await Http2Server.StartAsync(context => RespondAsync(context, Task.CompletedTask));
+        await using var server = await FakeServer.StartAsync(context => RespondAsync(context, Task.CompletedTask));
         using var client = new HttpMessageInvoker(new ReconnectingHandler(() => new SocketsHttpHandler()));
         var hanging = HangAsync(client, server, Long);
         await Task.Delay(Long / 4);
@@ -69,20 +69,20 @@ public class ReconnectingHandlerTests
         await context.Response.WriteAsync(context.Connection.Id);
     }
 
-    private static async Task HangAsync(HttpMessageInvoker client, Http2Server server, TimeSpan time)
+    private static async Task HangAsync(HttpMessageInvoker client, FakeServer server, TimeSpan time)
     {
         var call = () => SendAsync(client, server, "/hang", time);
         await call.Should().ThrowAsync<OperationCanceledException>();
     }
 
-    private static async Task<string> GetConnectionAsync(HttpMessageInvoker client, Http2Server server)
+    private static async Task<string> GetConnectionAsync(HttpMessageInvoker client, FakeServer server)
     {
         using var response = await SendAsync(client, server, "/", Timeout.InfiniteTimeSpan);
         return await response.Content.ReadAsStringAsync();
     }
 
     private static async Task<HttpResponseMessage> SendAsync(
-        HttpMessageInvoker client, Http2Server server, string path, TimeSpan time)
+        HttpMessageInvoker client, FakeServer server, string path, TimeSpan time)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(server.Address, path))
         {

@@ -3,12 +3,13 @@ using Microsoft.Extensions.Logging;
 
 namespace Greeter.Testing;
 
-/// <summary>Keeps what was logged.</summary>
+/// <summary>Records log messages.</summary>
 public sealed class CapturingLoggerProvider : ILoggerProvider
 {
     private readonly ConcurrentQueue<(LogLevel Level, string Category, string Text)> entries = [];
 
-    public IReadOnlyList<string> Texts(LogLevel level) => [.. entries.Where(entry => entry.Level == level).Select(entry => entry.Text)];
+    public IReadOnlyList<string> Texts(LogLevel level) =>
+        [.. entries.Where(entry => entry.Level == level).Select(entry => entry.Text)];
 
     public ILogger CreateLogger(string categoryName) => new Logger(this, categoryName);
 

@@ -2,7 +2,7 @@ namespace Greeter.Testing;
 
 /// <summary>The directions through a relay.</summary>
 [Flags]
-public enum Way
+public enum Direction
 {
     /// <summary>From the app to Firestore.</summary>
     Up = 1,
@@ -14,7 +14,7 @@ public enum Way
 }
 
 /// <summary>What a fault does to a connection.</summary>
-public enum Fate
+public enum FaultKind
 {
     /// <summary>Nothing.</summary>
     None,
@@ -36,10 +36,10 @@ public enum Fate
 }
 
 /// <summary>A fault of the network.</summary>
-/// <param name="Fate">What it does to a connection.</param>
-/// <param name="Ways">In which directions.</param>
+/// <param name="Kind">What it does to a connection.</param>
+/// <param name="Directions">In which directions.</param>
 /// <param name="Within">The upper limit of the random number of bytes that pass first; 0 for none.</param>
-public sealed record Fault(Fate Fate = Fate.None, Way Ways = Way.Both, int Within = 0)
+public sealed record Fault(FaultKind Kind = FaultKind.None, Direction Directions = Direction.Both, int Within = 0)
 {
     /// <summary>Gets the upper limit of the random delay of every read.</summary>
     public TimeSpan Delay { get; init; }

@@ -42,10 +42,10 @@ public sealed class Relay : IDisposable
     public int Hits => hits;
 
     /// <summary>Injects a fault into all connections, present and future, instead of the last one.</summary>
-    public void Suffer(Fault next) => fault = next;
+    public void Inject(Fault next) => fault = next;
 
     /// <summary>Ends all connections, and connects new ones to another server.</summary>
-    public void LeadTo(string elsewhere)
+    public void Redirect(string elsewhere)
     {
         Interlocked.Increment(ref hits);
         target = elsewhere;
@@ -53,7 +53,7 @@ public sealed class Relay : IDisposable
     }
 
     /// <summary>Clears the fault. A connection that a fault has broken stays broken.</summary>
-    public void Heal()
+    public void Clear()
     {
         fault = new Fault();
         if (target != home)
@@ -100,8 +100,8 @@ public sealed class Relay : IDisposable
         try
         {
             await firestore.ConnectAsync(IPEndPoint.Parse(target));
-            var up = PumpAsync(app, firestore, Way.Up);
-            var down = PumpAsync(firestore, app, Way.Down);
+            var up = PumpAsync(app, firestore, Direction.Up);
+            var down = PumpAsync(firestore, app, Direction.Down);
             await await Task.WhenAny(up, down);
             await Task.WhenAll(up, down);
         }
@@ -118,11 +118,11 @@ public sealed class Relay : IDisposable
     }
 
     // Ends when one side sends no more, and throws when the connection is broken.
-    private async Task PumpAsync(Socket from, Socket to, Way way)
+    private async Task PumpAsync(Socket from, Socket to, Direction direction)
     {
         var pending = Channel.CreateBounded<(long ReadAt, Memory<byte> Bytes)>(100);
-        var reading = ReadAsync(from, pending.Writer, way == Way.Up ? new Http2RequestCounter() : null);
-        var writing = WriteAsync(pending.Reader, from, to, way);
+        var reading = ReadAsync(from, pending.Writer, direction == Direction.Up ? new Http2RequestCounter() : null);
+        var writing = WriteAsync(pending.Reader, from, to, direction);
         await await Task.WhenAny(reading, writing);
         await writing;
     }
@@ -140,9 +140,9 @@ public sealed class Relay : IDisposable
     }
 
     private async Task WriteAsync(
-        ChannelReader<(long ReadAt, Memory<byte> Bytes)> pending, Socket from, Socket to, Way way)
+        ChannelReader<(long ReadAt, Memory<byte> Bytes)> pending, Socket from, Socket to, Direction direction)
     {
-        var (seen, left) = (fault, Draw(fault, way));
+        var (seen, left) = (fault, Draw(fault, direction));
         var isSwallowed = false;
         await foreach (var (readAt, bytes) in pending.ReadAllAsync())
         {
@@ -153,22 +153,22 @@ public sealed class Relay : IDisposable
             }
             if (seen != fault)
             {
-                (seen, left) = (fault, Draw(fault, way));
+                (seen, left) = (fault, Draw(fault, direction));
             }
             if (seen.Delay > TimeSpan.Zero)
             {
                 Interlocked.Increment(ref hits);
                 await Task.Delay(seen.Delay * Draw(1000) / 1000);
             }
-            left = IsNth(seen, way) ? Draw(bytes.Length) : left;
+            left = IsNth(seen, direction) ? Draw(bytes.Length) : left;
             var passed = Math.Min(left, bytes.Length);
             await SendAsync(to, bytes[..passed]);
             left -= passed;
             if (passed < bytes.Length)
             {
                 Interlocked.Increment(ref hits);
-                isSwallowed = seen.Fate is Fate.HalfClose or Fate.Swallow;
-                await HitAsync(seen.Fate, to, from, bytes[passed..]);
+                isSwallowed = seen.Kind is FaultKind.HalfClose or FaultKind.Swallow;
+                await HitAsync(seen.Kind, to, from, bytes[passed..]);
             }
         }
         if (!isSwallowed)
@@ -193,21 +193,21 @@ public sealed class Relay : IDisposable
         }
     }
 
-    private async Task HitAsync(Fate fate, Socket to, Socket from, Memory<byte> rest)
+    private async Task HitAsync(FaultKind kind, Socket to, Socket from, Memory<byte> rest)
     {
-        switch (fate)
+        switch (kind)
         {
-            case Fate.Cut or Fate.Reset:
+            case FaultKind.Cut or FaultKind.Reset:
                 foreach (var socket in new[] { from, to })
                 {
-                    socket.LingerState = new LingerOption(fate == Fate.Reset, 0);
+                    socket.LingerState = new LingerOption(kind == FaultKind.Reset, 0);
                     socket.Dispose();
                 }
                 break;
-            case Fate.HalfClose:
+            case FaultKind.HalfClose:
                 to.Shutdown(SocketShutdown.Send);
                 break;
-            case Fate.Garbage:
+            case FaultKind.Garbage:
                 lock (random)
                 {
                     random.NextBytes(rest.Span);
@@ -225,11 +225,11 @@ public sealed class Relay : IDisposable
         }
     }
 
-    private bool IsNth(Fault now, Way way) =>
-        now.EveryNth > 0 && way == Way.Up && Interlocked.Increment(ref requests) % now.EveryNth == 0;
+    private bool IsNth(Fault now, Direction direction) =>
+        now.EveryNth > 0 && direction == Direction.Up && Interlocked.Increment(ref requests) % now.EveryNth == 0;
 
-    private int Draw(Fault now, Way way) =>
-        now.Fate == Fate.None || now.EveryNth > 0 || !now.Ways.HasFlag(way) ? int.MaxValue : Draw(now.Within);
+    private int Draw(Fault now, Direction direction) =>
+        now.Kind == FaultKind.None || now.EveryNth > 0 || !now.Directions.HasFlag(direction) ? int.MaxValue : Draw(now.Within);
 
     private int Draw(int most)
     {

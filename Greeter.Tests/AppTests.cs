@@ -4,13 +4,13 @@ using Greeter.Tests.Infrastructure;
 
 namespace Greeter.Tests;
 
-/// <summary>What a visitor gets, over HTTP, on either store.</summary>
+/// <summary>The behavior of the page over HTTP, on the embedded store and on the emulator.</summary>
 public class AppTests
 {
     private static readonly string[] Greetings = ["Hello World", "Hallo Welt", "Ciao Mondo", "Salut le Monde", "Hola mundo"];
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task A_visitor_keeps_one_greeting_and_counts_views(Store store)
+    public async Task Visitor_keeps_the_same_greeting_and_views_are_counted(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
         using var visitor = app.CreateVisitor();
@@ -25,7 +25,7 @@ public class AppTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task Without_a_cookie_each_visit_is_a_new_visitor_and_all_five_greetings_are_given(Store store)
+    public async Task Requests_without_a_cookie_are_new_visitors_who_get_all_five_greetings(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
 
@@ -41,7 +41,7 @@ public class AppTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task The_document_has_greeting_views_and_an_expireAt_that_each_view_pushes_out(Store store)
+    public async Task Document_has_greeting_views_and_an_expireAt_that_each_view_moves(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
         var first = await app.VisitAsync();
@@ -60,7 +60,7 @@ public class AppTests
     }
 
     [Fact]
-    public async Task The_lifetime_is_a_setting_for_the_cookie_and_the_document()
+    public async Task Session_lifetime_setting_applies_to_the_cookie_and_the_document()
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded, ("Session:Lifetime", "02:00:00"));
         using var visitor = app.CreateVisitor();
@@ -74,7 +74,7 @@ public class AppTests
     }
 
     [Fact]
-    public async Task The_answer_is_small_HTML_with_a_cookie_and_headers_that_keep_it_private()
+    public async Task Response_is_HTML_with_a_cookie_and_security_headers()
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         using var visitor = app.CreateVisitor();
@@ -85,7 +85,7 @@ public class AppTests
         response.Content.Headers.ContentLength.Should().BePositive();
         response.Headers.GetValues("Set-Cookie").Single().Should()
             .MatchRegex("^session_id=[0-9a-f]{32}; max-age=2678400; path=/; samesite=lax; httponly$");
-        HeadersShouldKeepPrivate(response);
+        ShouldHaveSecurityHeaders(response);
         response.Headers.Should().NotContain(header => header.Key == "Server" || header.Key == "Strict-Transport-Security");
     }
 
@@ -114,7 +114,7 @@ public class AppTests
     [InlineData("OPTIONS")]
     [InlineData("TRACE")]
     [InlineData("BREW")]
-    public async Task Another_method_is_405_and_makes_no_session(string method)
+    public async Task Other_methods_return_405_and_create_no_session(string method)
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         await app.WarmUpAsync();
@@ -125,7 +125,7 @@ public class AppTests
         response.StatusCode.Should().Be(HttpStatusCode.MethodNotAllowed);
         response.Content.Headers.Allow.Should().BeEquivalentTo("GET", "HEAD");
         response.Headers.Contains("Set-Cookie").Should().BeFalse();
-        HeadersShouldKeepPrivate(response);
+        ShouldHaveSecurityHeaders(response);
         app.Calls.Methods.Should().BeEmpty();
     }
 
@@ -139,15 +139,44 @@ public class AppTests
     [InlineData("POST", "/health/live")]
     [InlineData("POST", "/x")]
     [InlineData("GET", "/_ah/warmup")]
-    public async Task Anything_else_is_404_and_makes_no_session(string method, string path)
+    public async Task Other_paths_return_404_and_create_no_session(string method, string path)
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         await app.WarmUpAsync();
 
-        var response = await app.SendRawAsync($"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        var response = await app.SendRawAsync(
+            $"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 
         response.Should().StartWith(path == "/%00" ? "HTTP/1.1 400" : "HTTP/1.1 404").And.NotContain("Set-Cookie");
         app.Calls.Methods.Should().BeEmpty();
+    }
+
+    [Theory]
+    [InlineData("get")]
+    [InlineData("Get")]
+    public async Task Method_name_is_case_insensitive(string method)
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+
+        var response = await app.SendRawAsync($"{method} / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+
+        response.Should().StartWith("HTTP/1.1 200").And.Contain("<body>1 views for ");
+    }
+
+    [Theory]
+    [InlineData("GET", "/x", 404)]
+    [InlineData("POST", "/", 405)]
+    public async Task Error_response_is_one_line_of_text(string method, string path, int status)
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        using var visitor = app.CreateVisitor();
+
+        using var response = await visitor.SendAsync(new HttpRequestMessage(new HttpMethod(method), path));
+
+        ((int)response.StatusCode).Should().Be(status);
+        response.Content.Headers.ContentType!.MediaType.Should().Be("text/plain");
+        (await response.Content.ReadAsStringAsync()).Should().MatchRegex($@"^Error {status}\. [ -~]+\.\n\z");
+        ShouldHaveSecurityHeaders(response);
     }
 
     [Theory]
@@ -155,7 +184,7 @@ public class AppTests
     [InlineData("/x/..")]
     [InlineData("/?session_id=1")]
     [InlineData("http://example.com/")]
-    public async Task A_target_that_normalises_to_the_root_is_the_page(string target)
+    public async Task Path_that_normalizes_to_the_root_returns_the_page(string target)
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
 
@@ -165,7 +194,7 @@ public class AppTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task A_view_is_one_call_and_two_where_somebody_else_wrote_the_session(Store store)
+    public async Task View_takes_one_call_or_two_if_another_client_wrote_the_session(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
         await app.WarmUpAsync();
@@ -181,7 +210,7 @@ public class AppTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task A_session_that_main_py_wrote_is_continued(Store store)
+    public async Task Session_from_main_py_is_continued(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
         const string Id = "0e0d9b1c-7f2a-4c3e-9f64-3a2f1b0c9d8e";
@@ -194,7 +223,7 @@ public class AppTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task What_somebody_edited_is_served_and_what_they_added_stays(Store store)
+    public async Task Edited_document_is_served_and_its_extra_fields_are_kept(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
         var id = (await app.VisitAsync()).Id!;
@@ -213,7 +242,8 @@ public class AppTests
             ["map"] = new Dictionary<string, object?> { ["a.b`\\"] = -0.0 },
         };
         await app.Session(id).SetAsync(
-            new Dictionary<string, object?>(added) { ["greeting"] = "Olá <b>\"Mundo\"</b> &", ["views"] = 1000 }, SetOptions.MergeAll);
+            new Dictionary<string, object?>(added) { ["greeting"] = "Olá <b>\"Mundo\"</b> &", ["views"] = 1000 },
+            SetOptions.MergeAll);
 
         var visit = await app.VisitAsync(id);
 
@@ -221,13 +251,14 @@ public class AppTests
         var fields = (await app.Session(id).GetSnapshotAsync()).ToDictionary()!;
         foreach (var (name, value) in added)
         {
-            fields[name].Should().BeEquivalentTo(value, options => options.RespectingRuntimeTypes().ComparingRecordsByValue(), name);
+            fields[name].Should().BeEquivalentTo(
+                value, options => options.RespectingRuntimeTypes().ComparingRecordsByValue(), name);
         }
         fields["greeting"].Should().Be("Olá <b>\"Mundo\"</b> &");
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task A_deleted_session_starts_anew_under_another_id(Store store)
+    public async Task Deleted_session_is_replaced_by_one_with_a_new_ID(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
         var id = (await app.VisitAsync()).Id!;
@@ -241,7 +272,7 @@ public class AppTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task An_expired_session_is_over_although_its_document_is_still_there(Store store)
+    public async Task Expired_session_is_replaced_although_its_document_still_exists(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
         var id = (await app.VisitAsync()).Id!;
@@ -274,7 +305,7 @@ public class AppTests
         (await app.Session(id).GetSnapshotAsync()).ToDictionary()!["views"].Should().Be(401L);
     }
 
-    internal static void HeadersShouldKeepPrivate(HttpResponseMessage response)
+    internal static void ShouldHaveSecurityHeaders(HttpResponseMessage response)
     {
         string Header(string name) => string.Join(", ", response.Headers.GetValues(name));
         Header("Cache-Control").Should().Be("no-store");
@@ -285,7 +316,8 @@ public class AppTests
 
     private static Timestamp InAnHour() => Timestamp.FromDateTimeOffset(DateTimeOffset.UtcNow.AddHours(1));
 
-    private static DateTimeOffset ExpiryOf(Dictionary<string, object?> fields) => ((Timestamp)fields["expireAt"]!).ToDateTimeOffset();
+    private static DateTimeOffset ExpiryOf(Dictionary<string, object?> fields) =>
+        ((Timestamp)fields["expireAt"]!).ToDateTimeOffset();
 
     private static bool IsNewId(string id) => id.Length == 32 && id.All(c => char.IsAsciiDigit(c) || c is >= 'a' and <= 'f');
 }

@@ -5,7 +5,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Greeter.Tests;
 
-/// <summary>What a visitor gets who sends what no browser of theirs was given, or whose document is no session.</summary>
+/// <summary>The responses to invalid cookies and invalid documents.</summary>
 public class BadInputTests
 {
     public static TheoryData<string> BadCookies => new()
@@ -36,7 +36,7 @@ public class BadInputTests
 
     [Theory]
     [MemberData(nameof(BadCookies))]
-    public async Task A_cookie_that_is_no_id_is_as_good_as_none(string cookie)
+    public async Task Cookie_that_is_not_a_session_ID_is_ignored(string cookie)
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         await app.WarmUpAsync();
@@ -53,7 +53,7 @@ public class BadInputTests
     [InlineData("0123456789abcdef\r0123456789abcdef", 400)]
     [InlineData("0123456789abcdef\u00e9123456789abcdef", 400)]
     [InlineData("40000", 431)]
-    public async Task Bytes_that_Kestrel_refuses_get_its_answer_and_no_session(string cookie, int status)
+    public async Task Cookie_that_Kestrel_rejects_creates_no_session(string cookie, int status)
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         await app.WarmUpAsync();
@@ -67,7 +67,7 @@ public class BadInputTests
     }
 
     [Fact]
-    public async Task Of_several_cookies_the_one_that_ASP_NET_Core_returns_counts()
+    public async Task Last_of_several_session_cookies_is_used()
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         var (first, second) = ((await app.VisitAsync()).Id, (await app.VisitAsync()).Id);
@@ -79,7 +79,7 @@ public class BadInputTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task A_well_formed_id_that_nobody_issued_is_not_adopted(Store store)
+    public async Task Unknown_session_ID_is_never_reused(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
         const string Id = "0123456789abcdef0123456789abcdef";
@@ -92,7 +92,7 @@ public class BadInputTests
         app.Log.Texts(LogLevel.Warning).Should().BeEmpty();
     }
 
-    public static IEnumerable<object?[]> OddDocuments =>
+    public static IEnumerable<object?[]> InvalidDocuments =>
     [
         ["no views", new Dictionary<string, object?> { ["greeting"] = "Hallo Welt" }],
         ["no greeting", new Dictionary<string, object?> { ["views"] = 1 }],
@@ -104,12 +104,12 @@ public class BadInputTests
         ["views of null", new Dictionary<string, object?> { ["greeting"] = "Hallo Welt", ["views"] = null }],
         ["greeting of integer", new Dictionary<string, object?> { ["greeting"] = 5, ["views"] = 2 }],
         ["greeting of null", new Dictionary<string, object?> { ["greeting"] = null, ["views"] = 2 }],
-        ["greeting of array", new Dictionary<string, object?> { ["greeting"] = new List<object> { "Hallo Welt" }, ["views"] = 2 }],
+        ["greeting of array", new Dictionary<string, object?> { ["greeting"] = new List<object> { "Ciao" }, ["views"] = 2 }],
     ];
 
     [Theory]
-    [MemberData(nameof(OddDocuments))]
-    public async Task A_document_that_is_no_session_is_left_alone_with_one_warning(string what, Dictionary<string, object?> fields)
+    [MemberData(nameof(InvalidDocuments))]
+    public async Task Invalid_document_is_left_alone_and_logs_one_warning(string what, Dictionary<string, object?> fields)
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         const string Id = "0123456789abcdef0123456789abcdef";
@@ -123,14 +123,33 @@ public class BadInputTests
         var after = await app.Session(Id).GetSnapshotAsync();
         after.UpdateTime.Should().Be(before.UpdateTime);
         after.ToDictionary().Should().BeEquivalentTo(before.ToDictionary());
-        app.Log.Texts(LogLevel.Warning).Should().ContainSingle().Which.Should().Contain("is no session");
+        app.Log.Texts(LogLevel.Warning).Should().ContainSingle().Which.Should().Contain("is not a valid session");
+    }
+
+    [Fact]
+    public async Task Invalid_document_logs_one_warning_even_if_the_transaction_runs_again()
+    {
+        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await app.WarmUpAsync();
+        const string Id = "0123456789abcdef0123456789abcdef";
+        await app.Session(Id).SetAsync(new Dictionary<string, object> { ["greeting"] = "Hallo Welt" });
+        app.Calls.Clear();
+        var conflicts = 2;
+        app.Calls.Before = (method, _) => Task.FromResult(
+            method == "Commit" && conflicts-- > 0 ? GrpcAnswer.Failure(10, "Too much contention on these documents.") : null);
+
+        var visit = await app.VisitAsync(Id);
+
+        visit.Views.Should().Be(1);
+        app.Calls.Methods.Count(method => method == "Commit").Should().Be(3);
+        app.Log.Texts(LogLevel.Warning).Should().ContainSingle();
     }
 
     [Theory]
     [InlineData("tomorrow")]
     [InlineData(0L)]
     [InlineData(null)]
-    public async Task An_expireAt_that_is_no_timestamp_counts_as_absent_and_is_replaced(object? expireAt)
+    public async Task ExpireAt_that_is_not_a_timestamp_is_ignored_and_replaced(object? expireAt)
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         var id = (await app.VisitAsync()).Id!;
@@ -144,7 +163,7 @@ public class BadInputTests
     }
 
     [Fact]
-    public async Task A_visitor_who_goes_away_cancels_the_work_and_is_no_error()
+    public async Task Disconnected_client_cancels_the_work_and_logs_no_error()
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         await app.WarmUpAsync();

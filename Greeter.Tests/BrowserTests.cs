@@ -4,8 +4,7 @@ using Microsoft.Playwright;
 
 namespace Greeter.Tests;
 
-/// <summary>What a person sees in a real browser. Screenshots are kept in <c>greeter-screenshots</c> in the system's temporary
-/// folder.</summary>
+/// <summary>The page in Chromium. Screenshots are in <c>greeter-screenshots</c> in the system's temporary folder.</summary>
 public sealed partial class BrowserTests : IAsyncLifetime
 {
     private GreeterApp app = null!;
@@ -38,7 +37,7 @@ public sealed partial class BrowserTests : IAsyncLifetime
     }
 
     [ChromiumFact]
-    public async Task A_first_visit_and_a_reload_show_one_greeting_and_count()
+    public async Task Reload_shows_the_same_greeting_and_the_next_count()
     {
         var page = await OpenAsync(await browser.NewContextAsync());
 
@@ -51,7 +50,7 @@ public sealed partial class BrowserTests : IAsyncLifetime
     }
 
     [ChromiumFact]
-    public async Task A_second_tab_counts_on_and_a_private_window_is_somebody_else()
+    public async Task Second_tab_continues_the_count_and_a_private_window_starts_its_own()
     {
         await using var window = await browser.NewContextAsync();
         await using var privateWindow = await browser.NewContextAsync();
@@ -63,7 +62,7 @@ public sealed partial class BrowserTests : IAsyncLifetime
     }
 
     [ChromiumFact]
-    public async Task The_cookie_is_hidden_from_scripts_and_lives_as_long_as_the_session()
+    public async Task Cookie_is_hidden_from_scripts_and_expires_with_the_session()
     {
         await using var window = await browser.NewContextAsync();
         var page = await OpenAsync(window);
@@ -73,7 +72,8 @@ public sealed partial class BrowserTests : IAsyncLifetime
         cookie.Name.Should().Be("session_id");
         cookie.HttpOnly.Should().BeTrue();
         cookie.SameSite.Should().Be(SameSiteAttribute.Lax);
-        DateTimeOffset.FromUnixTimeSeconds((long)cookie.Expires).Should().BeCloseTo(DateTimeOffset.UtcNow.AddDays(31), TimeSpan.FromMinutes(1));
+        DateTimeOffset.FromUnixTimeSeconds((long)cookie.Expires)
+            .Should().BeCloseTo(DateTimeOffset.UtcNow.AddDays(31), TimeSpan.FromMinutes(1));
         (await page.EvaluateAsync<string>("document.cookie")).Should().BeEmpty();
     }
 
@@ -81,7 +81,7 @@ public sealed partial class BrowserTests : IAsyncLifetime
     [InlineData("0123456789abcdef0123456789abcdef")]
     [InlineData("../../etc/passwd")]
     [InlineData("x")]
-    public async Task A_cookie_edited_by_hand_starts_anew(string value)
+    public async Task Edited_cookie_starts_a_new_session(string value)
     {
         await using var window = await browser.NewContextAsync();
         await ReadAsync(await OpenAsync(window));
@@ -111,7 +111,7 @@ public sealed partial class BrowserTests : IAsyncLifetime
     }
 
     [ChromiumFact]
-    public async Task A_greeting_that_somebody_edited_is_shown_as_text()
+    public async Task Edited_greeting_is_shown_as_text()
     {
         await using var window = await browser.NewContextAsync();
         var page = await OpenAsync(window);

@@ -5,14 +5,13 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Text.Json;
-using Greeter.Firestore.Embedded;
 using Greeter.Tests.Infrastructure;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Greeter.Tests;
 
-/// <summary>Cloud Firestore, as far as it goes without Google: stand-ins for its servers check what the app sends them.</summary>
+/// <summary>Credentials and tokens for Cloud Firestore. Fake servers record the app's requests.</summary>
 [Collection(nameof(Alone))]
 public sealed class CredentialTests : IDisposable
 {
@@ -28,7 +27,7 @@ public sealed class CredentialTests : IDisposable
     }
 
     [Fact]
-    public async Task A_service_account_key_yields_a_token_for_each_call_over_TLS()
+    public async Task Service_account_key_authorizes_every_call_over_TLS()
     {
         var assertions = new ConcurrentQueue<string>();
         await using var tokens = await StartTokenEndpointAsync(assertions, _ => 3600);
@@ -37,7 +36,7 @@ public sealed class CredentialTests : IDisposable
 
         await ShouldCountTwoViewsAsync(app);
 
-        app.Text.Should().Contain("Documents are in Cloud Firestore, project key-project, database (default)");
+        app.Text.Should().Contain("Cloud Firestore, project key-project, database (default)");
         assertions.Should().ContainSingle();
         ShouldBeSigned(assertions.Single());
         firestore.Requests.Select(request => request.Path).Distinct().Should().BeEquivalentTo(
@@ -48,7 +47,7 @@ public sealed class CredentialTests : IDisposable
     }
 
     [Fact]
-    public async Task GOOGLE_CLOUD_PROJECT_and_the_database_id_go_before_the_key()
+    public async Task GOOGLE_CLOUD_PROJECT_and_the_database_ID_override_the_key()
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
         await using var firestore = await StartFirestoreAsync();
@@ -60,13 +59,13 @@ public sealed class CredentialTests : IDisposable
 
         await ShouldCountTwoViewsAsync(app);
 
-        app.Text.Should().Contain("Documents are in Cloud Firestore, project other-project, database greetings");
+        app.Text.Should().Contain("Cloud Firestore, project other-project, database greetings");
         firestore.Requests.Should().OnlyContain(request =>
             request.Headers["x-goog-request-params"] == "database=projects%2Fother-project%2Fdatabases%2Fgreetings");
     }
 
     [Fact]
-    public async Task A_token_near_its_end_is_renewed_once_under_load()
+    public async Task Expiring_token_is_renewed_once_under_load()
     {
         var assertions = new ConcurrentQueue<string>();
         await using var tokens = await StartTokenEndpointAsync(assertions, number => number == 1 ? 200 : 3600);
@@ -80,13 +79,14 @@ public sealed class CredentialTests : IDisposable
         }
 
         assertions.Should().HaveCount(2);
-        firestore.Requests.Select(request => request.Headers["authorization"]).Distinct().Should().Equal("Bearer token-1", "Bearer token-2");
+        firestore.Requests.Select(request => request.Headers["authorization"]).Distinct()
+            .Should().Equal("Bearer token-1", "Bearer token-2");
     }
 
     [Fact]
-    public async Task User_credentials_send_their_quota_project_and_need_GOOGLE_CLOUD_PROJECT()
+    public async Task User_credentials_require_GOOGLE_CLOUD_PROJECT()
     {
-        // Their token endpoint is Google's own, out of reach here: what is checked is what the app makes of the file.
+        // Google's own token endpoint is out of reach, so this tests only how the app reads the file.
         var file = Path.Combine(folder.Path, "user.json");
         await File.WriteAllTextAsync(file, JsonSerializer.Serialize(new
         {
@@ -104,11 +104,11 @@ public sealed class CredentialTests : IDisposable
     }
 
     [Theory]
-    [InlineData(400, """{"error": "invalid_grant", "error_description": "Invalid JWT Signature."}""", 500, "invalid_grant Invalid JWT Signature.")]
+    [InlineData(400, """{"error": "invalid_grant", "error_description": "Bad key."}""", 500, "invalid_grant Bad key.")]
     [InlineData(503, "overloaded", 503, "Google didn't issue an access token")]
-    public async Task A_token_that_is_refused_or_not_to_be_had_is_an_error_that_says_so(int status, string body, int answer, string logged)
+    public async Task Failed_token_request_is_logged_with_its_reason(int status, string body, int answer, string logged)
     {
-        await using var tokens = await StandIn.StartAsync(
+        await using var tokens = await FakeServer.StartAsync(
             async (context, _) =>
             {
                 context.Response.StatusCode = status;
@@ -118,7 +118,7 @@ public sealed class CredentialTests : IDisposable
             null);
         await using var firestore = await StartFirestoreAsync();
         await using var app = await StartAsync(
-            firestore, ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")), ("Request__Budget", "00:00:01"));
+            firestore, ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")), ("Request__Timeout", "00:00:01"));
         using var visitor = new HttpClient();
 
         using var response = await visitor.GetAsync(app.Address);
@@ -132,27 +132,28 @@ public sealed class CredentialTests : IDisposable
     }
 
     [Fact]
-    public async Task On_Cloud_Run_project_and_token_come_from_the_metadata_server()
+    public async Task Cloud_Run_provides_project_and_token_through_the_metadata_server()
     {
-        await using var metadata = await StandIn.StartAsync(AnswerMetadataAsync, HttpProtocols.Http1, null);
+        await using var metadata = await FakeServer.StartAsync(AnswerMetadataAsync, HttpProtocols.Http1, null);
         await using var firestore = await StartFirestoreAsync();
         await using var app = await StartAsync(
             firestore, ("GCE_METADATA_HOST", metadata.Authority), ("K_SERVICE", "greeter"), ("HOME", folder.Path));
 
         await ShouldCountTwoViewsAsync(app);
 
-        app.Text.Should().Contain("Documents are in Cloud Firestore, project metadata-project");
+        app.Text.Should().Contain("Cloud Firestore, project metadata-project");
         metadata.Requests.Should().Contain(request => request.Path.EndsWith("/token", StringComparison.Ordinal));
-        metadata.Requests.Where(request => request.Path != "/").Should().OnlyContain(request => request.Headers["metadata-flavor"] == "Google");
+        metadata.Requests.Where(request => request.Path != "/")
+            .Should().OnlyContain(request => request.Headers["metadata-flavor"] == "Google");
         firestore.Requests.Should().OnlyContain(request =>
             request.Headers["authorization"] == "Bearer metadata-token"
-            && request.Headers["x-goog-request-params"].StartsWith("database=projects%2Fmetadata-project%2F", StringComparison.Ordinal));
+            && request.Headers["x-goog-request-params"].Contains("projects%2Fmetadata-project%2F", StringComparison.Ordinal));
     }
 
     [Fact]
-    public async Task A_metadata_server_that_does_not_tell_the_project_ends_in_a_sentence()
+    public async Task Metadata_server_without_a_project_ID_stops_the_start_with_one_sentence()
     {
-        await using var metadata = await StandIn.StartAsync(
+        await using var metadata = await FakeServer.StartAsync(
             (context, _) =>
             {
                 context.Response.Headers["Metadata-Flavor"] = "Google";
@@ -167,12 +168,12 @@ public sealed class CredentialTests : IDisposable
 
         exitCode.Should().Be(1);
         JsonDocument.Parse(output).RootElement.GetProperty("message").GetString().Should()
-            .StartWith($"Greeter does not start. The metadata server at {metadata.Authority} didn't return the project ID: ")
+            .StartWith($"Greeter can't start. The metadata server at {metadata.Authority} didn't return the project ID: ")
             .And.EndWith("Set GOOGLE_CLOUD_PROJECT.");
     }
 
     [Fact]
-    public async Task On_Heroku_a_key_in_a_config_variable_becomes_the_file_that_is_read()
+    public async Task Heroku_config_variable_with_a_key_becomes_the_credentials_file()
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
         await using var firestore = await StartFirestoreAsync();
@@ -190,12 +191,13 @@ public sealed class CredentialTests : IDisposable
         await ShouldCountTwoViewsAsync(app);
 
         firestore.Requests.Should().OnlyContain(request => request.Headers["authorization"] == "Bearer token-1");
-        var mode = OperatingSystem.IsWindows() ? default : File.GetUnixFileMode(Path.Combine(folder.Path, ".google-credentials.json"));
+        var credentials = Path.Combine(folder.Path, ".google-credentials.json");
+        var mode = OperatingSystem.IsWindows() ? default : File.GetUnixFileMode(credentials);
         mode.Should().Be(UnixFileMode.UserRead | UnixFileMode.UserWrite);
     }
 
     [Fact]
-    public async Task In_Development_a_key_in_the_environment_changes_nothing()
+    public async Task Credentials_are_ignored_in_Development()
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
         await using var app = await GreeterProcess.StartAsync(
@@ -204,19 +206,19 @@ public sealed class CredentialTests : IDisposable
 
         await ShouldCountTwoViewsAsync(app);
 
-        app.Text.Should().Contain($"Documents are in the embedded store, in {folder.Path}");
+        app.Text.Should().Contain($"the embedded store, in {folder.Path}");
         tokens.Requests.Should().BeEmpty();
     }
 
     [Fact]
-    public async Task A_certificate_that_nobody_vouches_for_is_503_and_no_token_is_sent()
+    public async Task Untrusted_certificate_returns_503_and_no_token_is_sent()
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
         await using var firestore = await StartFirestoreAsync();
         File.Delete(Path.Combine(folder.Path, "root.pem"));
         await File.WriteAllTextAsync(Path.Combine(folder.Path, "root.pem"), "");
         await using var app = await StartAsync(
-            firestore, ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")), ("Request__Budget", "00:00:01"));
+            firestore, ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")), ("Request__Timeout", "00:00:01"));
         using var visitor = new HttpClient();
 
         (await visitor.GetAsync(app.Address)).StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
@@ -229,8 +231,8 @@ public sealed class CredentialTests : IDisposable
     [InlineData("missing", "Could not find file")]
     [InlineData("{}", "can't be read")]
     [InlineData("no JSON", "can't be read")]
-    [InlineData("""{"type": "service_account", "client_email": "a@b", "private_key": "no key", "project_id": "p"}""", "can't be read")]
-    public async Task Without_usable_credentials_it_does_not_start_and_says_what_to_do(string? content, string sentence)
+    [InlineData("""{"type": "service_account", "client_email": "a", "private_key": "x", "project_id": "p"}""", "can't be read")]
+    public async Task Missing_or_invalid_credentials_stop_the_start_with_advice(string? content, string sentence)
     {
         var file = Path.Combine(folder.Path, "key.json");
         if (content is not null and not "missing")
@@ -239,12 +241,13 @@ public sealed class CredentialTests : IDisposable
         }
         (string, string)[] named = content is null ? [] : [("GOOGLE_APPLICATION_CREDENTIALS", file)];
 
-        var (exitCode, output) = await GreeterProcess.RunAsync([], [("PORT", "0"), ("HOME", folder.Path), ("NO_GCE_CHECK", "true"), .. named]);
+        var (exitCode, output) = await GreeterProcess.RunAsync(
+            [], [("PORT", "0"), ("HOME", folder.Path), ("NO_GCE_CHECK", "true"), .. named]);
 
         exitCode.Should().Be(1);
         var line = JsonDocument.Parse(output).RootElement;
         line.GetProperty("severity").GetString().Should().Be("CRITICAL");
-        line.GetProperty("message").GetString().Should().StartWith("Greeter does not start. ").And.Contain(sentence)
+        line.GetProperty("message").GetString().Should().StartWith("Greeter can't start. ").And.Contain(sentence)
             .And.Contain(content is null ? "FIRESTORE_EMULATOR_HOST" : file);
         line.TryGetProperty("stack_trace", out _).Should().BeFalse();
     }
@@ -256,17 +259,18 @@ public sealed class CredentialTests : IDisposable
         (await visitor.GetStringAsync(app.Address)).Should().StartWith("<body>2 views for ");
     }
 
-    private Task<GreeterProcess> StartAsync(StandIn firestore, params (string, string)[] environment) => GreeterProcess.StartAsync(
-    [
-        ("Firestore__Endpoint", $"localhost:{firestore.Authority.Split(':')[1]}"),
-        ("SSL_CERT_FILE", Path.Combine(folder.Path, "root.pem")),
-        .. environment,
-    ]);
+    private Task<GreeterProcess> StartAsync(FakeServer firestore, params (string, string)[] environment) =>
+        GreeterProcess.StartAsync(
+        [
+            ("Firestore__Endpoint", $"localhost:{firestore.Authority.Split(':')[1]}"),
+            ("SSL_CERT_FILE", Path.Combine(folder.Path, "root.pem")),
+            .. environment,
+        ]);
 
-    /// <summary>Firestore's semantics from the embedded store, over TLS with a certificate that the app is told to trust.</summary>
-    private async Task<StandIn> StartFirestoreAsync()
+    /// <summary>Starts a fake Firestore with TLS and a certificate that the app trusts.</summary>
+    private async Task<FakeServer> StartFirestoreAsync()
     {
-        var documents = new HttpMessageInvoker(EmbeddedFirestore.Open(Path.Combine(folder.Path, "documents"), TimeProvider.System));
+        var documents = new FakeFirestore(Path.Combine(folder.Path, "documents"));
         var request = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
         var names = new SubjectAlternativeNameBuilder();
         names.AddDnsName("localhost");
@@ -275,36 +279,26 @@ public sealed class CredentialTests : IDisposable
         using var certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
         await File.WriteAllTextAsync(Path.Combine(folder.Path, "root.pem"), certificate.ExportCertificatePem());
         var usable = X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pfx), null);
-        return await StandIn.StartAsync((context, _) => ForwardAsync(context, documents), HttpProtocols.Http2, usable);
+        return await FakeServer.StartAsync((context, _) => documents.AnswerAsync(context), HttpProtocols.Http2, usable);
     }
 
-    private static async Task ForwardAsync(HttpContext context, HttpMessageInvoker documents)
-    {
-        using var body = new MemoryStream();
-        await context.Request.Body.CopyToAsync(body);
-        using var request = new HttpRequestMessage(HttpMethod.Post, $"http://embedded{context.Request.Path}") { Content = new ByteArrayContent(body.ToArray()) };
-        using var response = await documents.SendAsync(request, context.RequestAborted);
-        context.Response.ContentType = "application/grpc";
-        await response.Content.CopyToAsync(context.Response.Body);
-        foreach (var (name, values) in response.TrailingHeaders)
-        {
-            context.Response.AppendTrailer(name, values.Single());
-        }
-    }
+    private static Task<FakeServer> StartTokenEndpointAsync(ConcurrentQueue<string> assertions, Func<int, int> secondsToLive) =>
+        FakeServer.StartAsync(
+            async (context, _) =>
+            {
+                var form = await context.Request.ReadFormAsync();
+                form["grant_type"].Should().Equal("urn:ietf:params:oauth:grant-type:jwt-bearer");
+                assertions.Enqueue(form["assertion"]!);
+                var number = assertions.Count;
+                await WriteTokenAsync(context, $"token-{number}", secondsToLive(number));
+            },
+            HttpProtocols.Http1,
+            null);
 
-    private static Task<StandIn> StartTokenEndpointAsync(ConcurrentQueue<string> assertions, Func<int, int> secondsToLive) => StandIn.StartAsync(
-        async (context, _) =>
-        {
-            var form = await context.Request.ReadFormAsync();
-            form["grant_type"].Should().Equal("urn:ietf:params:oauth:grant-type:jwt-bearer");
-            assertions.Enqueue(form["assertion"]!);
-            var number = assertions.Count;
-            await context.Response.WriteAsJsonAsync(new { access_token = $"token-{number}", expires_in = secondsToLive(number), token_type = "Bearer" });
-        },
-        HttpProtocols.Http1,
-        null);
+    private static Task WriteTokenAsync(HttpContext context, string token, int secondsToLive) =>
+        context.Response.WriteAsJsonAsync(new { access_token = token, expires_in = secondsToLive, token_type = "Bearer" });
 
-    private static async Task AnswerMetadataAsync(HttpContext context, StandIn standIn)
+    private static async Task AnswerMetadataAsync(HttpContext context, FakeServer server)
     {
         context.Response.Headers["Metadata-Flavor"] = "Google";
         var path = context.Request.Path.Value!;
@@ -314,7 +308,7 @@ public sealed class CredentialTests : IDisposable
         }
         else if (path.EndsWith("/token", StringComparison.Ordinal))
         {
-            await context.Response.WriteAsJsonAsync(new { access_token = "metadata-token", expires_in = 3600, token_type = "Bearer" });
+            await WriteTokenAsync(context, "metadata-token", 3600);
         }
         else
         {
@@ -322,7 +316,7 @@ public sealed class CredentialTests : IDisposable
         }
     }
 
-    private string WriteKey(StandIn tokens, string projectId)
+    private string WriteKey(FakeServer tokens, string projectId)
     {
         var file = Path.Combine(folder.Path, "key.json");
         File.WriteAllText(file, JsonSerializer.Serialize(new

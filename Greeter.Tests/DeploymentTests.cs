@@ -6,13 +6,13 @@ using Greeter.Tests.Infrastructure;
 
 namespace Greeter.Tests;
 
-/// <summary>The platforms, rehearsed: their own commands on the files they would get.</summary>
+/// <summary>Rehearses deployments: the platforms' own commands on the files that they would get.</summary>
 public class DeploymentTests
 {
     private static readonly string AppYaml = Path.Combine(Repository.Root, "app.yaml");
 
     [GcloudFact]
-    public async Task Gcloud_accepts_app_yaml_and_it_says_what_this_app_needs()
+    public async Task Gcloud_accepts_app_yaml_with_the_settings_that_the_app_needs()
     {
         var app = await Gcloud.ParseAppYamlAsync(AppYaml);
 
@@ -24,14 +24,14 @@ public class DeploymentTests
         var build = BuildVariables(app).ToDictionary();
         build["GOOGLE_ASP_NET_CORE_VERSION"].Should().Be("10.0.*");
         XDocument.Load(Path.Combine(Repository.Root, "Directory.Build.props"))
-            .Descendants("TargetFramework").Single().Value.Should().Be("net10.0", "that is the version app.yaml asks for");
+            .Descendants("TargetFramework").Single().Value.Should().Be("net10.0", "app.yaml names that version");
         build["GOOGLE_BUILDABLE"].Should().EndWith(".csproj").And.BeOneOf(await Gcloud.ListUploadAsync(Repository.Root));
         app.GetProperty("livenessCheck").GetProperty("path").GetString().Should().Be("/health/live");
         app.GetProperty("readinessCheck").GetProperty("path").GetString().Should().Be("/health/ready");
     }
 
     [GcloudFact]
-    public async Task Gcloud_rejects_an_app_yaml_with_a_misspelt_key()
+    public async Task Gcloud_rejects_app_yaml_with_a_misspelled_key()
     {
         using var folder = new TemporaryFolder();
         var path = Path.Combine(folder.Path, "app.yaml");
@@ -45,7 +45,7 @@ public class DeploymentTests
     }
 
     [GcloudFact]
-    public async Task Gcloud_uploads_the_app_and_nothing_else_that_lies_around()
+    public async Task Gcloud_uploads_the_app_and_no_other_files()
     {
         using var folder = new TemporaryFolder();
         Repository.Copy(Repository.Sources(), folder.Path);
@@ -58,7 +58,7 @@ public class DeploymentTests
             "my-project-1a2b3c4d5e6f.json", "Greeter.Api/key.json", "credentials/application_default_credentials.json",
             "server.pem", "Greeter.Api/server.pfx", "service.p12", "tls.key", ".env", ".env.production",
             "Greeter.Tests/bin/Debug/net10.0/Greeter.Tests.dll", "TestResults/results.trx",
-            "Greeter.Tests/More.cs", "bench/More.cs", "docs/more.cs", "NOTES.md",
+            "Greeter.Tests/More.cs", "bench/More.cs", "docs/more.cs", "docs/browser.png", "NOTICE", "CONTRIBUTING.md",
         ];
         foreach (var stray in strays)
         {
@@ -72,12 +72,13 @@ public class DeploymentTests
         after.Should().Equal(before);
         string[] besides = ["app.yaml", "global.json", "Directory.Build.props", ".editorconfig"];
         after.Should().Contain(besides);
-        after.Except(besides).Should().OnlyContain(file => file.StartsWith("Greeter.Api/") || file.StartsWith("Greeter.Firestore/"));
-        after.Except(besides).Select(file => Path.GetExtension(file)).Distinct().Should().BeEquivalentTo(".cs", ".csproj", ".proto");
+        var sources = after.Except(besides).ToList();
+        sources.Should().OnlyContain(file => file.StartsWith("Greeter.Api/") || file.StartsWith("Greeter.Firestore/"));
+        sources.Select(file => Path.GetExtension(file)).Distinct().Should().BeEquivalentTo(".cs", ".csproj", ".proto");
     }
 
     [DeploymentFact]
-    public async Task App_Engine_builds_what_gcloud_uploads_and_serves_it()
+    public async Task App_Engine_builds_and_serves_what_gcloud_uploads()
     {
         using var folder = new TemporaryFolder();
         var source = Path.Combine(folder.Path, "source");
@@ -87,7 +88,7 @@ public class DeploymentTests
         var project = variables.Single(one => one.Key == "GOOGLE_BUILDABLE").Value;
         var packages = Path.Combine(folder.Path, "packages");
 
-        // As Google's buildpack does: github.com/GoogleCloudPlatform/buildpacks, cmd/dotnet/publish
+        // The commands of Google's buildpack: github.com/GoogleCloudPlatform/buildpacks, cmd/dotnet/publish
         await Command.RunAsync(source, "dotnet", ["restore", "--packages", packages, project], variables);
         string[] publish =
         [
@@ -111,19 +112,19 @@ public class DeploymentTests
     }
 
     [DeploymentFact]
-    public async Task Heroku_builds_the_solution_and_serves_it()
+    public async Task Heroku_builds_and_serves_the_solution()
     {
         using var folder = new TemporaryFolder();
         Repository.Copy(Repository.Sources(), folder.Path);
 
-        // As its buildpack does: github.com/heroku/buildpacks-dotnet
+        // The command of Heroku's buildpack: github.com/heroku/buildpacks-dotnet
         string[] publish = ["publish", "Greeter.slnx", "-c", "Release", "--runtime", "linux-x64", "-p:PublishDir=bin/publish"];
         await Command.RunAsync(folder.Path, "dotnet", publish);
 
         ShouldBeReadyToStart(Path.Combine(folder.Path, "Greeter.Api/bin/publish"));
         Directory.EnumerateFiles(folder.Path, "*.runtimeconfig.json", SearchOption.AllDirectories)
             .Where(file => file.Contains("/bin/publish/", StringComparison.Ordinal))
-            .Should().ContainSingle("Heroku starts what was published, and that is one program");
+            .Should().ContainSingle("Heroku starts the one published program");
         await using var app = await GreeterProcess.StartLineAsync(
             folder.Path,
             "cd Greeter.Api/bin/publish; ./Greeter.Api --urls http://*:$PORT",
@@ -134,12 +135,14 @@ public class DeploymentTests
     }
 
     [Fact]
-    public async Task A_laptop_builds_for_any_system_and_downloads_no_compiler()
+    public async Task Local_build_is_portable_and_downloads_no_compiler()
     {
         var project = Path.Combine(Repository.Root, "Greeter.Api", "Greeter.Api.csproj");
 
         var properties = await Command.RunAsync(
-            Repository.Root, "dotnet", ["msbuild", project, "-getProperty:RuntimeIdentifier,RuntimeIdentifiers,PublishReadyToRun"]);
+            Repository.Root,
+            "dotnet",
+            ["msbuild", project, "-getProperty:RuntimeIdentifier,RuntimeIdentifiers,PublishReadyToRun"]);
 
         using var json = JsonDocument.Parse(properties);
         json.RootElement.GetProperty("Properties").EnumerateObject().Select(property => property.Value.GetString())
@@ -149,7 +152,7 @@ public class DeploymentTests
     private static (string Key, string Value)[] BuildVariables(JsonElement app) =>
         [.. app.GetProperty("buildEnvVariables").EnumerateObject().Select(one => (one.Name, one.Value.GetString()!))];
 
-    // One program, for any 10.0 runtime, compiled ahead.
+    // One program for any 10.0 runtime, compiled ahead of time.
     private static void ShouldBeReadyToStart(string output)
     {
         var configuration = Directory.EnumerateFiles(output, "*.runtimeconfig.json").Should().ContainSingle().Subject;
@@ -160,12 +163,12 @@ public class DeploymentTests
             .Should().AllBe("10.0.0");
         foreach (var name in new[] { "Greeter.Api.dll", "Greeter.Firestore.dll", "Serilog.dll" })
         {
-            IsCompiledAhead(Path.Combine(output, name)).Should().BeTrue(name);
+            IsCompiledAheadOfTime(Path.Combine(output, name)).Should().BeTrue(name);
         }
     }
 
-    // ReadyToRun code is the managed native header of a PE file's CLI header.
-    private static bool IsCompiledAhead(string assembly)
+    // An assembly with ReadyToRun code has a managed native header.
+    private static bool IsCompiledAheadOfTime(string assembly)
     {
         using var file = new System.Reflection.PortableExecutable.PEReader(File.OpenRead(assembly));
         return file.PEHeaders.CorHeader!.ManagedNativeHeaderDirectory.Size > 0;
@@ -194,12 +197,12 @@ public class DeploymentTests
 
         foreach (var path in new[] { "/health/live", "/health/ready" })
         {
-            (await AnswersInTimeAsync(client, path)).Should().BeTrue(path);
+            (await RespondsInTimeAsync(client, path)).Should().BeTrue(path);
         }
     }
 
-    // As App Engine asks: straight, and again until app.yaml's app_start_timeout_sec is over; here 20 s.
-    private static async Task<bool> AnswersInTimeAsync(HttpClient client, string path)
+    // App Engine repeats the check until app_start_timeout_sec has passed. Here that is 20 s.
+    private static async Task<bool> RespondsInTimeAsync(HttpClient client, string path)
     {
         for (var i = 0; i < 100; i++, await Task.Delay(200))
         {
@@ -226,7 +229,7 @@ public class DeploymentTests
     }
 }
 
-/// <summary>A test that builds and starts the app as a platform does.</summary>
+/// <summary>Marks a test that builds and starts the app as a platform does.</summary>
 public sealed class DeploymentFactAttribute : FactAttribute
 {
     public DeploymentFactAttribute() => Skip = OperatingSystem.IsLinux()

@@ -5,20 +5,20 @@ using Microsoft.Extensions.Logging;
 
 namespace Greeter.Tests;
 
-/// <summary>What a visitor gets, and the log says, when Firestore fails.</summary>
+/// <summary>The responses and log entries when Firestore fails.</summary>
 [Collection(nameof(Alone))]
 public class FailureTests
 {
     [Theory]
-    [InlineData(7, "Missing or insufficient permissions.", "enable its API (gcloud services enable firestore.googleapis.com) and grant the app's service account roles/datastore.user")]
+    [InlineData(7, "Missing or insufficient permissions.", "gcloud services enable firestore.googleapis.com")]
     [InlineData(16, "Request had invalid authentication credentials.", "gcloud auth application-default login")]
     [InlineData(5, "The database (default) does not exist.", "gcloud firestore databases create")]
-    [InlineData(9, "The Cloud Firestore API is not available for Datastore Mode.", "not in Native mode")]
-    [InlineData(3, "Invalid project id.", "check GOOGLE_CLOUD_PROJECT and Firestore__DatabaseId")]
-    [InlineData(12, "Method not found.", "check FIRESTORE_EMULATOR_HOST or Firestore__Endpoint")]
-    public async Task A_misconfigured_Firestore_is_500_and_the_log_says_what_to_do(int status, string detail, string advice)
+    [InlineData(9, "The Cloud Firestore API is not available for Datastore Mode.", "isn't in Native mode")]
+    [InlineData(3, "Invalid project id.", "Check GOOGLE_CLOUD_PROJECT and Firestore__DatabaseId")]
+    [InlineData(12, "Method not found.", "Check FIRESTORE_EMULATOR_HOST and Firestore__Endpoint")]
+    public async Task Configuration_error_returns_500_and_logs_advice(int status, string detail, string advice)
     {
-        await using var app = await StartFailingAsync((_, _) => Task.FromResult<HttpResponseMessage?>(GrpcAnswer.Failure(status, detail)));
+        await using var app = await StartFailingAsync(status, detail);
         using var visitor = app.CreateVisitor();
 
         using var response = await visitor.GetAsync("/");
@@ -27,7 +27,7 @@ public class FailureTests
         await ShouldBeAPageForTheVisitorAsync(response);
         var error = app.Log.Texts(LogLevel.Error).Should().ContainSingle().Subject;
         error.Should().Contain(advice).And.Contain(detail);
-        app.Calls.Methods.Should().Equal(["Commit"], "nothing is gained by trying again");
+        app.Calls.Methods.Should().Equal(["Commit"], "a retry would fail again");
     }
 
     [Theory]
@@ -37,15 +37,15 @@ public class FailureTests
     [InlineData(13, "Internal error encountered.")]
     [InlineData(2, "Unknown.")]
     [InlineData(4, "Deadline expired before operation could complete.")]
-    public async Task Every_other_failure_is_503_in_the_budget_with_one_error(int status, string detail)
+    public async Task Transient_error_returns_503_within_the_request_timeout_and_logs_one_error(int status, string detail)
     {
-        await using var app = await StartFailingAsync((_, _) => Task.FromResult<HttpResponseMessage?>(GrpcAnswer.Failure(status, detail)));
+        await using var app = await StartFailingAsync(status, detail);
 
         await ShouldBe503InTimeAsync(app, detail);
     }
 
     [Fact]
-    public async Task A_Firestore_that_does_not_answer_is_503_in_the_budget()
+    public async Task Unresponsive_Firestore_returns_503_within_the_request_timeout()
     {
         await using var app = await StartFailingAsync(async (_, cancellationToken) =>
         {
@@ -53,20 +53,20 @@ public class FailureTests
             return null;
         });
 
-        await ShouldBe503InTimeAsync(app, "took longer than the budget");
+        await ShouldBe503InTimeAsync(app, "took longer than the request timeout");
     }
 
     [Fact]
-    public async Task Garbage_is_503()
+    public async Task Malformed_response_from_Firestore_returns_503()
     {
         await using var app = await StartFailingAsync((_, _) =>
-            Task.FromResult<HttpResponseMessage?>(new HttpResponseMessage(HttpStatusCode.OK) { Content = new StringContent("<html>") }));
+            Task.FromResult<HttpResponseMessage?>(new(HttpStatusCode.OK) { Content = new StringContent("<html>") }));
 
         await ShouldBe503InTimeAsync(app, "Firestore failed");
     }
 
     [Fact]
-    public async Task A_failure_of_our_own_is_500_with_one_error()
+    public async Task Fault_of_the_app_returns_500_and_logs_one_error()
     {
         await using var app = await StartFailingAsync((_, _) => throw new NotSupportedException("a bug"));
         using var visitor = app.CreateVisitor();
@@ -79,7 +79,7 @@ public class FailureTests
     }
 
     [Fact]
-    public async Task The_app_recovers_as_soon_as_Firestore_does()
+    public async Task App_recovers_as_soon_as_Firestore_does()
     {
         var isDown = true;
         await using var app = await StartFailingAsync((_, _) => Task.FromResult(isDown ? GrpcAnswer.Failure(13, "down") : null));
@@ -91,11 +91,12 @@ public class FailureTests
     }
 
     [EmulatorFact]
-    public async Task With_the_emulator_stopped_and_started_or_frozen_mid_load_every_answer_is_200_or_503_in_time()
+    public async Task Every_response_is_200_or_503_in_time_while_the_emulator_restarts_and_freezes()
     {
         var port = Emulator.FreePort();
         var emulator = await Emulator.StartAsync(port);
-        await using var app = await GreeterProcess.StartAsync(("FIRESTORE_EMULATOR_HOST", emulator.Host), ("Request__Budget", "00:00:02"));
+        await using var app = await GreeterProcess.StartAsync(
+            ("FIRESTORE_EMULATOR_HOST", emulator.Host), ("Request__Timeout", "00:00:02"));
         using var load = new Load(app.Address, visitors: 8);
 
         await load.UntilAsync(HttpStatusCode.OK);
@@ -110,15 +111,20 @@ public class FailureTests
         var answers = await load.StopAsync();
         await emulator.DisposeAsync();
 
-        answers.Select(answer => answer.Status).Distinct().Should().BeSubsetOf([HttpStatusCode.OK, HttpStatusCode.ServiceUnavailable]);
-        answers.Max(answer => answer.Duration).Should().BeLessThan(TimeSpan.FromSeconds(3), "that is the budget and 1 s");
+        answers.Select(answer => answer.Status).Distinct()
+            .Should().BeSubsetOf([HttpStatusCode.OK, HttpStatusCode.ServiceUnavailable]);
+        answers.Max(answer => answer.Duration)
+            .Should().BeLessThan(TimeSpan.FromSeconds(3), "that is the request timeout and 1 s");
         app.Output.Count(line => line.Contains("\"severity\":\"ERROR\"", StringComparison.Ordinal))
             .Should().BeLessThanOrEqualTo(answers.Count(answer => answer.Status == HttpStatusCode.ServiceUnavailable));
     }
 
+    private static Task<GreeterApp> StartFailingAsync(int status, string detail) =>
+        StartFailingAsync((_, _) => Task.FromResult<HttpResponseMessage?>(GrpcAnswer.Failure(status, detail)));
+
     private static async Task<GreeterApp> StartFailingAsync(Func<string, CancellationToken, Task<HttpResponseMessage?>> before)
     {
-        var app = await GreeterApp.StartAsync(Store.Embedded, ("Request:Budget", "00:00:01"));
+        var app = await GreeterApp.StartAsync(Store.Embedded, ("Request:Timeout", "00:00:01"));
         await app.WarmUpAsync();
         app.Calls.Before = before;
         return app;
@@ -131,7 +137,7 @@ public class FailureTests
 
         using var response = await visitor.GetAsync("/");
 
-        Stopwatch.GetElapsedTime(started).Should().BeLessThan(TimeSpan.FromSeconds(2), "that is the budget and 1 s");
+        Stopwatch.GetElapsedTime(started).Should().BeLessThan(TimeSpan.FromSeconds(2), "that is the request timeout and 1 s");
         response.StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
         response.Headers.RetryAfter!.ToString().Should().Be("1");
         await ShouldBeAPageForTheVisitorAsync(response);
@@ -144,6 +150,6 @@ public class FailureTests
         response.Headers.Contains("Set-Cookie").Should().BeFalse();
         response.Content.Headers.ContentType!.ToString().Should().Be("text/html; charset=utf-8");
         (await response.Content.ReadAsStringAsync()).Should().MatchRegex(@"^<body>[^<]+\.</body>$");
-        AppTests.HeadersShouldKeepPrivate(response);
+        AppTests.ShouldHaveSecurityHeaders(response);
     }
 }

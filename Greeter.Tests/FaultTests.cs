@@ -8,33 +8,31 @@ using Xunit.Abstractions;
 
 namespace Greeter.Tests;
 
-/// <summary>
-/// What visitors are promised whatever happens between the app and its store, and to the app: an answer is right, or 503 in time;
-/// a view that was answered is never lost, nor its number shown twice; and the app recovers by itself.
-/// </summary>
+/// <summary>Network faults, malformed responses and killed instances. A response is either correct or a 503 in time, an
+/// acknowledged view is never lost, no number is shown twice, and the app recovers by itself.</summary>
 [Collection(nameof(Alone))]
 public sealed class FaultTests(ITestOutputHelper output)
 {
-    private static readonly TimeSpan Budget = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan RequestTimeout = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan TimeToRecover = TimeSpan.FromSeconds(10);
 
-    private static readonly Fault AnswersCutOff = new(Fate.Cut, Way.Down, Within: 1000);
+    private static readonly Fault AnswersCutOff = new(FaultKind.Cut, Direction.Down, Within: 1000);
 
     private static readonly Dictionary<string, Fault> Faults = new()
     {
-        ["cut in the middle of a frame"] = new(Fate.Cut, Within: 2000),
-        ["reset in the middle of a frame"] = new(Fate.Reset, Within: 2000),
-        ["cut before it is open"] = new(Fate.Cut, Within: 50),
-        ["every 20th request cut off"] = new(Fate.Cut) { EveryNth = 20 },
+        ["cut in the middle of a frame"] = new(FaultKind.Cut, Within: 2000),
+        ["reset in the middle of a frame"] = new(FaultKind.Reset, Within: 2000),
+        ["cut before it is open"] = new(FaultKind.Cut, Within: 50),
+        ["every 20th request cut off"] = new(FaultKind.Cut) { EveryNth = 20 },
         ["slow"] = new() { Delay = TimeSpan.FromMilliseconds(100) },
-        ["slower than the budget"] = new() { Delay = Budget * 2 },
-        ["half-closed by the store"] = new(Fate.HalfClose, Way.Down, Within: 2000),
-        ["half-closed by the app"] = new(Fate.HalfClose, Way.Up, Within: 2000),
-        ["answers swallowed for good"] = new(Fate.Swallow, Way.Down, Within: 2000),
-        ["requests swallowed for good"] = new(Fate.Swallow, Way.Up, Within: 2000),
-        ["garbage instead of an answer"] = new(Fate.Garbage, Way.Down, Within: 2000),
-        ["garbage instead of HTTP/2"] = new(Fate.Garbage, Way.Down),
-        ["garbage instead of a request"] = new(Fate.Garbage, Way.Up, Within: 2000),
+        ["slower than the request timeout"] = new() { Delay = RequestTimeout * 2 },
+        ["half-closed by Firestore"] = new(FaultKind.HalfClose, Direction.Down, Within: 2000),
+        ["half-closed by the app"] = new(FaultKind.HalfClose, Direction.Up, Within: 2000),
+        ["answers swallowed for good"] = new(FaultKind.Swallow, Direction.Down, Within: 2000),
+        ["requests swallowed for good"] = new(FaultKind.Swallow, Direction.Up, Within: 2000),
+        ["garbage instead of an answer"] = new(FaultKind.Garbage, Direction.Down, Within: 2000),
+        ["garbage instead of HTTP/2"] = new(FaultKind.Garbage, Direction.Down),
+        ["garbage instead of a request"] = new(FaultKind.Garbage, Direction.Up, Within: 2000),
     };
 
     private static readonly Dictionary<string, RequestDelegate> Servers = new()
@@ -61,33 +59,33 @@ public sealed class FaultTests(ITestOutputHelper output)
 
     [EmulatorTheory]
     [MemberData(nameof(FaultNames))]
-    public async Task Whatever_happens_to_connections_no_answer_is_wrong_or_late_and_no_view_lost(string fault) =>
-        await ShouldBearAsync((fault, relay => relay.Suffer(Faults[fault])));
+    public async Task Network_fault_causes_no_wrong_or_late_response_and_loses_no_view(string fault) =>
+        await ShouldRecoverFromAsync((fault, relay => relay.Inject(Faults[fault])));
 
     [EmulatorFact]
-    public async Task Whatever_answers_in_the_stores_place_no_answer_is_wrong_or_late_and_no_view_lost()
+    public async Task Malformed_server_causes_no_wrong_or_late_response_and_loses_no_view()
     {
         RequestDelegate answer = _ => Task.CompletedTask;
-        await using var standIn = await Http2Server.StartAsync(context => answer(context));
+        await using var server = await FakeServer.StartAsync((context, _) => answer(context));
 
-        await ShouldBearAsync([.. Servers.Select(server => (server.Key, new Action<Relay>(relay =>
+        await ShouldRecoverFromAsync([.. Servers.Select(fault => (fault.Key, new Action<Relay>(relay =>
         {
-            answer = server.Value;
-            relay.LeadTo(standIn.Address.Authority);
+            answer = fault.Value;
+            relay.Redirect(server.Authority);
         })))]);
     }
 
     [EmulatorFact]
-    public async Task A_view_that_was_stored_although_its_answer_was_cut_off_counts_and_its_number_is_never_shown_again()
+    public async Task View_whose_acknowledgment_is_cut_off_counts_and_its_number_is_never_shown_again()
     {
-        var (answers, stored) = await ShouldBearAsync(("answers cut off", relay => relay.Suffer(AnswersCutOff)));
+        var (answers, stored) = await ShouldRecoverFromAsync(("answers cut off", relay => relay.Inject(AnswersCutOff)));
 
         stored.Values.Sum(session => session.Views).Should().BeGreaterThan(
-            answers.Count(answer => answer.IsView), "otherwise there was no such view");
+            answers.Count(answer => answer.IsView), "the fault must have hit such a view");
     }
 
     [EmulatorFact]
-    public async Task An_instance_killed_mid_load_takes_no_view_with_it_and_the_others_go_on()
+    public async Task Killed_instance_loses_no_view_and_the_other_continues()
     {
         var project = Emulator.NewProject();
         var emulator = await Emulator.SharedAsync();
@@ -100,15 +98,15 @@ public sealed class FaultTests(ITestOutputHelper output)
         await crowd.UntilAllAreServedAsync(TimeToRecover);
         await crowd.StopAsync();
 
-        crowd.Answers.Should().Contain(answer => answer.Visit == null, "otherwise nobody noticed");
+        crowd.Answers.Should().Contain(answer => answer.Visit == null, "the kill must have hit a visitor");
         var stored = await ReadSessionsAsync(project);
         AnswersShouldBeRight(crowd.Answers.Where(answer => answer.Visit != null));
         AnswersShouldBeInTime(crowd.Answers.Skip(warm));
         NothingShouldBeLost(crowd.Answers, stored);
-        await EverySessionShouldGoOnAsync(other.Address, stored);
+        await EverySessionShouldContinueAsync(other.Address, stored);
     }
 
-    private async Task<(IReadOnlyCollection<Crowd.Answer> Answers, Dictionary<string, Session> Stored)> ShouldBearAsync(
+    private async Task<(IReadOnlyCollection<Crowd.Answer> Answers, Dictionary<string, Session> Stored)> ShouldRecoverFromAsync(
         params (string Name, Action<Relay> Begin)[] faults)
     {
         var (seed, project) = (Random.Shared.Next(), Emulator.NewProject());
@@ -127,8 +125,8 @@ public sealed class FaultTests(ITestOutputHelper output)
         AnswersShouldBeRight(crowd.Answers);
         AnswersShouldBeInTime(crowd.Answers.Skip(warm));
         NothingShouldBeLost(crowd.Answers, stored);
-        LogShouldBeFit(app, crowd.Answers, stored.Keys);
-        await EverySessionShouldGoOnAsync(app.Address, stored);
+        LogShouldBeComplete(app, crowd.Answers, stored.Keys);
+        await EverySessionShouldContinueAsync(app.Address, stored);
         return (crowd.Answers, stored);
     }
 
@@ -136,21 +134,21 @@ public sealed class FaultTests(ITestOutputHelper output)
     {
         var (before, hits) = (crowd.Answers.Count, relay.Hits);
         begin(relay);
-        await Task.Delay(Budget * 1.2);
+        await Task.Delay(RequestTimeout * 1.2);
         var during = crowd.Answers.Skip(before).ToList();
-        relay.Heal();
+        relay.Clear();
         var recovery = await crowd.UntilAllAreServedAsync(TimeToRecover);
 
         output.WriteLine($"{name}: {during.Count(answer => answer.IsView)} views and {during.Count(answer => !answer.IsView)} "
             + $"failures, {relay.Hits - hits} hits, all served again after {recovery.TotalSeconds:0.00} s");
-        relay.Hits.Should().BeGreaterThan(hits, "otherwise nothing was tested");
+        relay.Hits.Should().BeGreaterThan(hits, "the fault must have hit a connection");
     }
 
     private static void AnswersShouldBeRight(IEnumerable<Crowd.Answer> answers)
     {
         answers.Where(answer => !answer.IsView && answer.Visit?.Status != HttpStatusCode.ServiceUnavailable).Should().BeEmpty();
         var views = answers.Where(answer => answer.IsView).ToList();
-        views.Where(view => view.Sent is not null && view.Visit!.Id != view.Sent).Should().BeEmpty("a session goes on");
+        views.Where(view => view.Sent is not null && view.Visit!.Id != view.Sent).Should().BeEmpty("a session keeps its ID");
         foreach (var session in views.GroupBy(view => view.Visit!.Id))
         {
             session.Select(view => view.Visit!.Greeting).Distinct().Should().ContainSingle();
@@ -163,7 +161,7 @@ public sealed class FaultTests(ITestOutputHelper output)
     }
 
     private static void AnswersShouldBeInTime(IEnumerable<Crowd.Answer> answers) =>
-        answers.Max(answer => answer.Duration).Should().BeLessThan(Budget + TimeSpan.FromSeconds(1));
+        answers.Max(answer => answer.Duration).Should().BeLessThan(RequestTimeout + TimeSpan.FromSeconds(1));
 
     private static void NothingShouldBeLost(IEnumerable<Crowd.Answer> answers, Dictionary<string, Session> stored)
     {
@@ -175,14 +173,16 @@ public sealed class FaultTests(ITestOutputHelper output)
         }
     }
 
-    private static void LogShouldBeFit(GreeterProcess app, IReadOnlyCollection<Crowd.Answer> answers, IEnumerable<string> ids)
+    private static void LogShouldBeComplete(
+        GreeterProcess app, IReadOnlyCollection<Crowd.Answer> answers, IEnumerable<string> ids)
     {
         app.Output.Count(line => line.Contains("\"severity\":\"ERROR\"", StringComparison.Ordinal))
             .Should().BeLessThanOrEqualTo(answers.Count(answer => !answer.IsView));
-        ids.Where(id => app.Text.Contains(id, StringComparison.Ordinal)).Should().BeEmpty("an id is as good as a password");
+        ids.Where(id => app.Text.Contains(id, StringComparison.Ordinal))
+            .Should().BeEmpty("a session ID is as good as a password");
     }
 
-    private static async Task EverySessionShouldGoOnAsync(Uri app, Dictionary<string, Session> stored)
+    private static async Task EverySessionShouldContinueAsync(Uri app, Dictionary<string, Session> stored)
     {
         using var visitor = new HttpClient(new SocketsHttpHandler { UseCookies = false });
         foreach (var (id, session) in stored)
@@ -197,7 +197,7 @@ public sealed class FaultTests(ITestOutputHelper output)
 
     private sealed record Session(string Greeting, long Views);
 
-    // Past the relay and the client; a document that is no whole session throws.
+    // Reads the emulator directly. Throws an exception if a document is not a complete session.
     private static async Task<Dictionary<string, Session>> ReadSessionsAsync(string project)
     {
         using var http = new HttpClient();
@@ -226,7 +226,7 @@ public sealed class FaultTests(ITestOutputHelper output)
     }
 
     private static Task<GreeterProcess> StartAsync(string host, string project) => GreeterProcess.StartAsync(
-        ("FIRESTORE_EMULATOR_HOST", host), ("GOOGLE_CLOUD_PROJECT", project), ("Request__Budget", Budget.ToString()));
+        ("FIRESTORE_EMULATOR_HOST", host), ("GOOGLE_CLOUD_PROJECT", project), ("Request__Timeout", RequestTimeout.ToString()));
 
     private static byte[] Frame(int size) => [0, 0, 0, 0, (byte)size, .. Enumerable.Repeat((byte)0xff, size)];
 

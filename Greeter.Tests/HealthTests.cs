@@ -6,11 +6,11 @@ using Microsoft.Extensions.Logging;
 
 namespace Greeter.Tests;
 
-/// <summary>What a platform's probes see.</summary>
+/// <summary>The health checks of the platforms.</summary>
 public class HealthTests
 {
     [Fact]
-    public async Task Probes_get_200_and_make_no_session_and_no_call()
+    public async Task Health_checks_return_200_without_a_session_or_a_call()
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         await app.WarmUpAsync();
@@ -26,7 +26,7 @@ public class HealthTests
     }
 
     [Fact]
-    public async Task It_is_ready_when_the_warm_up_read_has_ended_and_not_before()
+    public async Task App_is_ready_once_the_warm_up_read_has_ended()
     {
         var latch = new TaskCompletionSource<HttpResponseMessage?>();
         await using var app = await GreeterApp.StartAsync(Store.Embedded, calls => calls.Before = (_, _) => latch.Task);
@@ -41,7 +41,7 @@ public class HealthTests
     }
 
     [Fact]
-    public async Task It_is_ready_after_2_seconds_even_if_Firestore_does_not_answer_and_says_so_once()
+    public async Task App_is_ready_after_2_seconds_even_if_Firestore_does_not_respond()
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded, calls => calls.Before = async (_, cancellationToken) =>
         {
@@ -56,14 +56,15 @@ public class HealthTests
     }
 
     [Fact]
-    public async Task It_is_not_ready_once_it_is_stopping()
+    public async Task App_is_not_ready_while_it_stops()
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         await app.WarmUpAsync();
         using var probe = app.CreateVisitor();
         HttpStatusCode? whileStopping = null;
         var lifetime = app.Services.GetRequiredService<IHostApplicationLifetime>();
-        lifetime.ApplicationStopping.Register(() => whileStopping = probe.GetAsync("/health/ready").GetAwaiter().GetResult().StatusCode);
+        lifetime.ApplicationStopping.Register(() =>
+            whileStopping = probe.GetAsync("/health/ready").GetAwaiter().GetResult().StatusCode);
 
         lifetime.StopApplication();
 

@@ -8,18 +8,18 @@ using Greeter.Tests.Infrastructure;
 
 namespace Greeter.Tests;
 
-/// <summary>The app as somebody starts it: alone, twice, and wrongly.</summary>
+/// <summary>The app as a process: sessions that outlive it, several instances, and invalid settings.</summary>
 [Collection(nameof(Alone))]
 public class ProcessTests
 {
     [Fact]
-    public async Task In_Development_sessions_survive_kill_9_and_one_line_says_where_they_are()
+    public async Task Embedded_sessions_survive_kill_9()
     {
         using var folder = new TemporaryFolder();
         string id;
         await using (var app = await StartEmbeddedAsync(folder))
         {
-            app.Output.Where(line => line.Contains("Documents are in", StringComparison.Ordinal))
+            app.Output.Where(line => line.Contains("the embedded store, in", StringComparison.Ordinal))
                 .Should().ContainSingle().Which.Should().Contain(folder.Path);
             id = (await VisitAsync(app, null)).Id!;
             (await VisitAsync(app, id)).Views.Should().Be(2);
@@ -32,7 +32,7 @@ public class ProcessTests
     }
 
     [Fact]
-    public async Task A_second_process_on_the_same_folder_is_told_what_to_set()
+    public async Task Second_process_on_the_same_folder_stops_with_advice()
     {
         using var folder = new TemporaryFolder();
         await using var app = await StartEmbeddedAsync(folder);
@@ -45,26 +45,31 @@ public class ProcessTests
     }
 
     [EmulatorFact]
-    public async Task Two_processes_on_one_emulator_share_their_sessions()
+    public async Task Two_processes_on_one_emulator_share_sessions()
     {
         await using var one = await StartOnEmulatorAsync();
         await using var other = await StartOnEmulatorAsync();
 
         var first = await VisitAsync(one, null);
-        var later = new[] { await VisitAsync(other, first.Id), await VisitAsync(one, first.Id), await VisitAsync(other, first.Id) };
+        var later = new List<Visit>();
+        foreach (var app in new[] { other, one, other })
+        {
+            later.Add(await VisitAsync(app, first.Id));
+        }
 
         later.Select(visit => visit.Views).Should().Equal(2, 3, 4);
         later.Should().OnlyContain(visit => visit.Greeting == first.Greeting && visit.Id == first.Id);
-        one.Text.Should().Contain($"Documents are in the Firestore emulator at {(await Emulator.SharedAsync()).Host}");
+        one.Text.Should().Contain($"the Firestore emulator at {(await Emulator.SharedAsync()).Host}");
         using var http = new HttpClient();
-        var document = await http.GetFromJsonAsync<JsonElement>(
-            $"http://{(await Emulator.SharedAsync()).Host}/v1/projects/google-cloud-firestore-emulator/databases/(default)/documents/sessions/{first.Id}");
+        var documents = $"http://{(await Emulator.SharedAsync()).Host}"
+            + "/v1/projects/google-cloud-firestore-emulator/databases/(default)/documents";
+        var document = await http.GetFromJsonAsync<JsonElement>($"{documents}/sessions/{first.Id}");
         document.GetProperty("fields").EnumerateObject().Select(field => field.Name)
             .Should().BeEquivalentTo("greeting", "views", "expireAt");
     }
 
     [EmulatorFact]
-    public async Task Two_processes_on_one_emulator_give_2000_concurrent_views_of_one_session_each_number_once()
+    public async Task Two_processes_on_one_emulator_count_2000_concurrent_views_of_one_session_without_a_gap()
     {
         await using var one = await StartOnEmulatorAsync();
         await using var other = await StartOnEmulatorAsync();
@@ -73,7 +78,7 @@ public class ProcessTests
     }
 
     [Fact]
-    public async Task One_process_on_the_embedded_store_gives_2000_concurrent_views_of_one_session_each_number_once()
+    public async Task One_process_on_the_embedded_store_counts_2000_concurrent_views_of_one_session_without_a_gap()
     {
         using var folder = new TemporaryFolder();
         await using var app = await StartEmbeddedAsync(folder);
@@ -87,11 +92,13 @@ public class ProcessTests
     [InlineData("Session__Lifetime", "a month", "Session:Lifetime is 'a month'")]
     [InlineData("Session__Lifetime", "-1", "Session:Lifetime is '-1'")]
     [InlineData("Session__Lifetime", "500", "Session:Lifetime is '500'")]
-    [InlineData("Request__Budget", "0", "Request:Budget is '0'")]
+    [InlineData("Request__Timeout", "0", "Request:Timeout is '0'")]
+    [InlineData("Request__Budget", "00:00:05", "Request:Budget is now Request:Timeout")]
+    [InlineData("Shutdown__Delay", "-00:00:01", "Shutdown:Delay is '-00:00:01'")]
     [InlineData("FIRESTORE_EMULATOR_HOST", "http://localhost:8080", "set it to the emulator's host:port")]
     [InlineData("FIRESTORE_EMULATOR_HOST", "localhost", "set it to the emulator's host:port")]
     [InlineData("Firestore__EmbeddedFolder", "/dev/null/x", "Firestore__EmbeddedFolder")]
-    public async Task A_wrong_setting_ends_in_a_sentence_that_names_it(string name, string value, string sentence)
+    public async Task Invalid_setting_stops_the_start_with_one_sentence(string name, string value, string sentence)
     {
         using var folder = new TemporaryFolder();
 
@@ -103,7 +110,7 @@ public class ProcessTests
     }
 
     [Fact]
-    public async Task A_port_in_use_ends_in_a_sentence()
+    public async Task Port_in_use_stops_the_start_with_advice()
     {
         using var folder = new TemporaryFolder();
         using var listener = new TcpListener(IPAddress.Any, 0);
@@ -120,7 +127,7 @@ public class ProcessTests
     [InlineData("--urls", "PORT", "ASPNETCORE_URLS")]
     [InlineData(null, "PORT", "ASPNETCORE_URLS")]
     [InlineData(null, null, "ASPNETCORE_URLS")]
-    public async Task It_listens_where_the_first_of_urls_PORT_and_ASPNETCORE_URLS_says(params string?[] given)
+    public async Task Urls_argument_overrides_PORT_which_overrides_ASPNETCORE_URLS(params string?[] given)
     {
         using var folder = new TemporaryFolder();
         var ports = given.Select(_ => Emulator.FreePort()).ToArray();
@@ -133,7 +140,9 @@ public class ProcessTests
         environment.Add(("ASPNETCORE_URLS", $"http://127.0.0.1:{ports[2]}"));
 
         await using var app = await GreeterProcess.StartAsync(
-            given[0] is null ? [] : ["--urls", $"http://127.0.0.1:{ports[0]}"], new($"http://127.0.0.1:{expected}"), [.. environment]);
+            given[0] is null ? [] : ["--urls", $"http://127.0.0.1:{ports[0]}"],
+            new($"http://127.0.0.1:{expected}"),
+            [.. environment]);
 
         (await VisitAsync(app, null)).Views.Should().Be(1);
     }

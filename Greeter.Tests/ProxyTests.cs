@@ -3,20 +3,21 @@ using Greeter.Tests.Infrastructure;
 
 namespace Greeter.Tests;
 
-/// <summary>What differs behind a proxy that ends TLS, as the platforms have it.</summary>
+/// <summary>The behavior behind a proxy that ends TLS.</summary>
 public class ProxyTests
 {
     [Fact]
-    public async Task Over_HTTPS_the_cookie_is_Secure_and_every_answer_asks_for_HTTPS_from_now_on()
+    public async Task Responses_over_HTTPS_have_a_Secure_cookie_and_HSTS()
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
 
-        foreach (var (method, path) in new[] { ("GET", "/"), ("HEAD", "/"), ("POST", "/"), ("GET", "/x"), ("GET", "/health/live") })
+        (string, string)[] requests = [("GET", "/"), ("HEAD", "/"), ("POST", "/"), ("GET", "/x"), ("GET", "/health/live")];
+        foreach (var (method, path) in requests)
         {
             using var response = await SendAsync(app, method, path, "https");
 
             response.Headers.GetValues("Strict-Transport-Security").Should().Equal("max-age=31536000; includeSubDomains");
-            AppTests.HeadersShouldKeepPrivate(response);
+            AppTests.ShouldHaveSecurityHeaders(response);
             if (response.StatusCode == HttpStatusCode.OK && path == "/")
             {
                 response.Headers.GetValues("Set-Cookie").Single().Should().Contain("; secure;");
@@ -25,7 +26,7 @@ public class ProxyTests
     }
 
     [Fact]
-    public async Task A_failure_over_HTTPS_has_the_same_headers()
+    public async Task Error_over_HTTPS_has_HSTS_too()
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         await app.WarmUpAsync();
@@ -41,7 +42,7 @@ public class ProxyTests
     [InlineData("/", "https://greeter.example.com/")]
     [InlineData("/?a=b%20c", "https://greeter.example.com/?a=b%20c")]
     [InlineData("/x/y", "https://greeter.example.com/x/y")]
-    public async Task Plain_HTTP_at_the_proxy_is_redirected_to_the_same_address(string path, string location)
+    public async Task HTTP_at_the_proxy_is_redirected_to_HTTPS(string path, string location)
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         await app.WarmUpAsync();
@@ -52,14 +53,14 @@ public class ProxyTests
         response.Headers.Location!.OriginalString.Should().Be(location);
         response.Headers.Contains("Set-Cookie").Should().BeFalse();
         response.Headers.Contains("Strict-Transport-Security").Should().BeFalse("RFC 6797 forbids it over HTTP");
-        AppTests.HeadersShouldKeepPrivate(response);
+        AppTests.ShouldHaveSecurityHeaders(response);
         app.Calls.Methods.Should().BeEmpty();
     }
 
     [Theory]
     [InlineData("/health/live")]
     [InlineData("/health/ready")]
-    public async Task Probes_are_not_redirected(string path)
+    public async Task Health_checks_are_not_redirected(string path)
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         await app.WarmUpAsync();
@@ -70,7 +71,7 @@ public class ProxyTests
     }
 
     [Fact]
-    public async Task Of_what_a_proxy_may_send_only_the_scheme_counts()
+    public async Task Only_X_Forwarded_Proto_is_honored()
     {
         await using var app = await GreeterApp.StartAsync(Store.Embedded);
         using var visitor = app.CreateVisitor();

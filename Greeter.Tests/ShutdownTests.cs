@@ -1,66 +1,133 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Greeter.Tests.Infrastructure;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Greeter.Tests;
 
-/// <summary>How the app ends when a platform asks it to.</summary>
+/// <summary>The end of the app after SIGTERM.</summary>
 [Collection(nameof(Alone))]
 public class ShutdownTests
 {
-    private static readonly byte[] Request = Encoding.ASCII.GetBytes("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    private static readonly TimeSpan Delay = TimeSpan.FromSeconds(2);
+    private static readonly byte[] Request =
+        Encoding.ASCII.GetBytes("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
 
     [Theory]
     [InlineData(1)]
     [InlineData(2)]
     [InlineData(3)]
-    public async Task After_SIGTERM_every_request_whose_headers_had_arrived_gets_its_whole_answer(int seed)
+    public async Task Every_request_sent_before_SIGTERM_or_in_the_first_half_of_the_delay_is_answered_whole(int seed)
+    {
+        using var folder = new TemporaryFolder();
+        using var documents = new FakeFirestore(folder.Path);
+        await using var firestore = await FakeServer.StartAsync(
+            async (context, _) =>
+            {
+                await Task.Delay(Random.Shared.Next(50));
+                await documents.AnswerAsync(context);
+            },
+            HttpProtocols.Http2,
+            null);
+        await using var app = await GreeterProcess.StartAsync(("FIRESTORE_EMULATOR_HOST", firestore.Authority));
+        var answers = new ConcurrentQueue<Answer>();
+        var visitors = Enumerable.Range(0, 32).Select(number => Task.Run(() => number % 2 == 0
+            ? VisitOnNewConnectionsAsync(app, answers)
+            : VisitOnOneConnectionAsync(app, answers))).ToList();
+        await Task.Delay(1000 + (seed * 37));
+
+        var terminated = Stopwatch.GetTimestamp();
+        app.Terminate();
+        await ShouldSoonBeUnreadyAsync(app);
+
+        await Task.WhenAll(visitors).WaitAsync(TimeSpan.FromSeconds(20));
+        (await app.WaitForExitAsync()).Should().Be(0);
+        var halfTime = terminated + (Stopwatch.Frequency * Delay.TotalSeconds / 2);
+        var promised = answers.Where(answer => answer.Sent < halfTime).ToList();
+        promised.Where(answer => answer.Sent > terminated).Should().HaveCountGreaterThan(100, "the app still accepts requests");
+        promised.Where(answer => !answer.IsWhole).Should().BeEmpty();
+        answers.Except(promised).Where(answer => !answer.IsWhole && !answer.IsRefused).Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task App_stops_without_a_delay_in_Development()
     {
         using var folder = new TemporaryFolder();
         await using var app = await GreeterProcess.StartAsync(
             ("DOTNET_ENVIRONMENT", "Development"), ("Firestore__EmbeddedFolder", folder.Path));
-        var answers = new ConcurrentBag<string>();
-        var visitors = Enumerable.Range(0, 32).Select(_ => Task.Run(() => VisitUntilRefusedAsync(app, answers))).ToList();
-        await Task.Delay(500 + (seed * 37));
+        var started = Stopwatch.GetTimestamp();
 
         app.Terminate();
 
-        await Task.WhenAll(visitors).WaitAsync(TimeSpan.FromSeconds(20));
         (await app.WaitForExitAsync()).Should().Be(0);
-        answers.Should().HaveCountGreaterThan(10);
-        answers.Should().OnlyContain(answer =>
-            answer.StartsWith("HTTP/1.1 200", StringComparison.Ordinal) && answer.EndsWith("</body>", StringComparison.Ordinal));
+        Stopwatch.GetElapsedTime(started).Should().BeLessThan(Delay);
     }
 
-    private static async Task VisitUntilRefusedAsync(GreeterProcess app, ConcurrentBag<string> answers)
+    // The platform then sends visitors to other instances.
+    private static async Task ShouldSoonBeUnreadyAsync(GreeterProcess app)
     {
-        while (true)
+        using var probe = new HttpClient { BaseAddress = app.Address };
+        var started = Stopwatch.GetTimestamp();
+        while ((await probe.GetAsync("/health/ready")).StatusCode != HttpStatusCode.ServiceUnavailable)
         {
-            using var socket = new TcpClient();
-            try
-            {
-                await socket.ConnectAsync(app.Address.Host, app.Address.Port);
-            }
-            catch (SocketException)
-            {
-                return;
-            }
-            answers.Add(await VisitAsync(socket));
+            Stopwatch.GetElapsedTime(started).Should().BeLessThan(Delay / 2);
+            await Task.Delay(10);
         }
     }
 
-    private static async Task<string> VisitAsync(TcpClient socket)
+    private static async Task VisitOnNewConnectionsAsync(GreeterProcess app, ConcurrentQueue<Answer> answers)
+    {
+        Answer answer;
+        do
+        {
+            var sent = Stopwatch.GetTimestamp();
+            answer = new Answer(sent, await TryAsync(async () =>
+            {
+                using var socket = new TcpClient();
+                await socket.ConnectAsync(app.Address.Host, app.Address.Port);
+                await socket.GetStream().WriteAsync(Request);
+                using var reader = new StreamReader(socket.GetStream());
+                return await reader.ReadToEndAsync();
+            }));
+            answers.Enqueue(answer);
+        }
+        while (!answer.IsRefused);
+    }
+
+    private static async Task VisitOnOneConnectionAsync(GreeterProcess app, ConcurrentQueue<Answer> answers)
+    {
+        using var visitor = new HttpClient { BaseAddress = app.Address };
+        Answer answer;
+        do
+        {
+            answer = new Answer(Stopwatch.GetTimestamp(), await TryAsync(() => visitor.GetStringAsync("/")));
+            answers.Enqueue(answer);
+        }
+        while (!answer.IsRefused);
+    }
+
+    private static async Task<string?> TryAsync(Func<Task<string>> send)
     {
         try
         {
-            await socket.GetStream().WriteAsync(Request);
-            using var reader = new StreamReader(socket.GetStream());
-            return await reader.ReadToEndAsync();
+            return await send();
         }
-        catch (IOException e)
+        catch (Exception e) when (e is SocketException or IOException or HttpRequestException { StatusCode: null })
         {
-            return e.Message;
+            return null;
         }
+    }
+
+    /// <param name="Sent">The timestamp before the request was sent.</param>
+    /// <param name="Text">The response; null if the connection was refused or reset, empty if it was closed.</param>
+    private sealed record Answer(long Sent, string? Text)
+    {
+        public bool IsRefused => string.IsNullOrEmpty(Text);
+
+        public bool IsWhole => Text is not null && Text.Contains(" views for ", StringComparison.Ordinal)
+            && Text.EndsWith("</body>", StringComparison.Ordinal);
     }
 }

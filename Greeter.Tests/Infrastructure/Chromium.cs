@@ -1,17 +1,19 @@
 namespace Greeter.Tests.Infrastructure;
 
-/// <summary>A test that needs Debian's Chromium, or another one on the path.</summary>
+/// <summary>Marks a test that needs Chromium or Chrome.</summary>
 public sealed class ChromiumFactAttribute : FactAttribute
 {
-    internal const string MissingReason = "Chromium is missing: install it, for instance with apt-get install chromium.";
+    internal const string MissingReason = "Chromium is missing. Install it, for instance with apt-get install chromium.";
 
     public ChromiumFactAttribute() => Skip = Executable is null ? MissingReason : null;
 
-    public static string? Executable { get; } = new[] { "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome" }.FirstOrDefault(File.Exists);
+    public static string? Executable { get; } =
+        Array.Find(["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"], File.Exists);
 }
 
-/// <summary>A theory that needs it.</summary>
+/// <summary>Marks a theory that needs Chromium or Chrome.</summary>
 public sealed class ChromiumTheoryAttribute : TheoryAttribute
 {
-    public ChromiumTheoryAttribute() => Skip = ChromiumFactAttribute.Executable is null ? ChromiumFactAttribute.MissingReason : null;
+    public ChromiumTheoryAttribute() =>
+        Skip = ChromiumFactAttribute.Executable is null ? ChromiumFactAttribute.MissingReason : null;
 }

@@ -4,15 +4,15 @@ using System.Net;
 
 namespace Greeter.Tests.Infrastructure;
 
-/// <summary>Visitors who reload until they are stopped and keep what they were told: some alone with their session, some who
-/// share one, and some who never bring a cookie. Each time they come to any of the app's instances.</summary>
+/// <summary>Visitors who reload until they are stopped, each time from any of the app's instances. Some have a session of their
+/// own, some share one, and some never send a cookie.</summary>
 internal sealed class Crowd : IDisposable
 {
     private const int Loners = 6;
     private const int Sharers = 4;
     private const int Newcomers = 2;
 
-    // An app that hangs is a test that fails.
+    // An app that hangs fails the test.
     private readonly HttpClient client =
         new(new SocketsHttpHandler { UseCookies = false }) { Timeout = TimeSpan.FromSeconds(20) };
     private readonly CancellationTokenSource stopping = new();
@@ -22,40 +22,40 @@ internal sealed class Crowd : IDisposable
 
     private Crowd(Uri[] instances) => this.instances = instances;
 
-    /// <summary>What one visit got.</summary>
-    /// <param name="Visitor">Who came.</param>
-    /// <param name="Sent">The session that they brought.</param>
-    /// <param name="Duration">How long it took.</param>
-    /// <param name="Visit">The answer; null if the instance was gone before it had answered.</param>
+    /// <summary>The result of one visit.</summary>
+    /// <param name="Visitor">The number of the visitor.</param>
+    /// <param name="Sent">The session ID in the cookie, or null.</param>
+    /// <param name="Duration">The time until the response.</param>
+    /// <param name="Visit">The response, or null if the instance ended before it responded.</param>
     public sealed record Answer(int Visitor, string? Sent, TimeSpan Duration, Visit? Visit)
     {
         public bool IsView => Visit?.Status == HttpStatusCode.OK;
     }
 
-    /// <summary>All answers so far, each visitor's in their order.</summary>
+    /// <summary>Gets the results so far, in order for each visitor.</summary>
     public IReadOnlyCollection<Answer> Answers => answers;
 
-    /// <summary>Gives everybody their session, lets them come as often as they can, and waits until all have come.</summary>
+    /// <summary>Creates the sessions, starts all visitors, and waits until each has been served.</summary>
     public static async Task<Crowd> GatherAsync(params Uri[] instances)
     {
         var crowd = new Crowd(instances);
         var shared = await crowd.NewSessionAsync(0);
         for (var visitor = 0; visitor < Loners + Sharers + Newcomers; visitor++)
         {
-            var (who, isNewcomer) = (visitor, visitor >= Loners + Sharers);
-            var id = visitor < Loners ? await crowd.NewSessionAsync(who) : isNewcomer ? null : shared;
-            crowd.visitors.Add(Task.Run(() => crowd.ReloadAsync(who, id)));
+            var (number, isNewcomer) = (visitor, visitor >= Loners + Sharers);
+            var id = visitor < Loners ? await crowd.NewSessionAsync(number) : isNewcomer ? null : shared;
+            crowd.visitors.Add(Task.Run(() => crowd.ReloadAsync(number, id)));
         }
         await crowd.UntilAllAreServedAsync(TimeSpan.FromSeconds(20));
         return crowd;
     }
 
-    /// <summary>Waits until everybody has had a view that they asked for from now on.</summary>
-    /// <returns>How long that took.</returns>
+    /// <summary>Waits until every visitor has had a view that they requested from now on.</summary>
+    /// <returns>The time that it took.</returns>
     public async Task<TimeSpan> UntilAllAreServedAsync(TimeSpan patience)
     {
         var started = Stopwatch.GetTimestamp();
-        // The first answer from now on may be to a visit from before.
+        // The next response of each visitor may belong to an earlier request.
         var skipped = answers.Count + visitors.Count;
         while (answers.Skip(skipped).Where(answer => answer.IsView).DistinctBy(answer => answer.Visitor).Count() < visitors.Count)
         {
@@ -78,7 +78,7 @@ internal sealed class Crowd : IDisposable
         await Task.WhenAll(visitors);
     }
 
-    /// <summary>One more visit.</summary>
+    /// <summary>Visits the app once.</summary>
     public async Task<Answer> VisitAsync(int visitor, string? id)
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, instances[Random.Shared.Next(instances.Length)]);
@@ -106,7 +106,7 @@ internal sealed class Crowd : IDisposable
         client.Dispose();
     }
 
-    // A store that has just been started may be too slow for the first ones.
+    // An emulator that has just started may be too slow for the first requests.
     private async Task<string> NewSessionAsync(int visitor)
     {
         for (var tries = 0; tries < 20; tries++)
@@ -116,7 +116,7 @@ internal sealed class Crowd : IDisposable
                 return answer.Visit!.Id!;
             }
         }
-        throw new TimeoutException("Nobody gets a session.");
+        throw new TimeoutException("The app creates no session.");
     }
 
     private async Task ReloadAsync(int visitor, string? id)

@@ -2,15 +2,15 @@ using System.Collections.Concurrent;
 
 namespace Greeter.Tests.Infrastructure;
 
-/// <summary>Between the client and its store: counts the calls, and answers some of them instead of the store.</summary>
+/// <summary>Records the client's calls, and can respond to them instead of Firestore.</summary>
 public sealed class FirestoreCalls : DelegatingHandler
 {
     private readonly ConcurrentQueue<string> methods = [];
 
-    /// <summary>The methods called so far, in order: BatchGetDocuments, Commit.</summary>
+    /// <summary>Gets the methods called so far, in order, for instance BatchGetDocuments.</summary>
     public IReadOnlyCollection<string> Methods => methods;
 
-    /// <summary>What happens before a call is passed on; an answer of its own is not passed on.</summary>
+    /// <summary>Gets or sets what happens before a call. If it returns a response, the call is not passed on.</summary>
     public Func<string, CancellationToken, Task<HttpResponseMessage?>> Before { get; set; } =
         (_, _) => Task.FromResult<HttpResponseMessage?>(null);
 

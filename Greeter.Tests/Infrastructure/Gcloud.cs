@@ -2,10 +2,10 @@ using System.Text.Json;
 
 namespace Greeter.Tests.Infrastructure;
 
-/// <summary>Google's command line, offline and with nobody logged in.</summary>
+/// <summary>The gcloud CLI, offline and without an account.</summary>
 internal static class Gcloud
 {
-    // gcloud has no command that reads app.yaml without deploying it: this is what its deploy command does first.
+    // gcloud has no command that only reads app.yaml. These are the first steps of its deploy command.
     private const string ParseScript = """
         import json, os, sys
         root = sys.argv[1]
@@ -19,19 +19,19 @@ internal static class Gcloud
         print(json.dumps(yaml_schema_v1.SCHEMA.ConvertValue(info.parsed.ToDict())))
         """;
 
-    /// <summary>Why it cannot be used, and what to install; null if it can.</summary>
+    /// <summary>Gets why gcloud can't be used and what to install, or null if it can be used.</summary>
     public static string? MissingReason { get; } =
-        Tool.IsOnPath("gcloud") ? null : "Google's command line is missing: install the gcloud CLI.";
+        Tool.IsOnPath("gcloud") ? null : "The gcloud CLI is missing. Install it.";
 
-    /// <summary>The files that gcloud app deploy would send from a folder: paths from there, sorted.</summary>
+    /// <summary>Lists the files that gcloud app deploy would upload: sorted paths, relative to the folder.</summary>
     public static async Task<string[]> ListUploadAsync(string folder)
     {
         var files = await RunAsync(folder, "meta", "list-files-for-upload", ".");
         return [.. files.Split('\n', StringSplitOptions.RemoveEmptyEntries).Order(StringComparer.Ordinal)];
     }
 
-    /// <summary>An app.yaml as App Engine's API would get it.</summary>
-    /// <exception cref="InvalidOperationException">gcloud rejects it; the message says why.</exception>
+    /// <summary>Returns an app.yaml in the form that App Engine's API would get.</summary>
+    /// <exception cref="InvalidOperationException">gcloud rejects the file. The message says why.</exception>
     public static async Task<JsonElement> ParseAppYamlAsync(string path)
     {
         var folder = Path.GetDirectoryName(path)!;
@@ -54,7 +54,7 @@ internal static class Gcloud
     }
 }
 
-/// <summary>A test that needs Google's command line.</summary>
+/// <summary>Marks a test that needs the gcloud CLI.</summary>
 public sealed class GcloudFactAttribute : FactAttribute
 {
     public GcloudFactAttribute() => Skip = Gcloud.MissingReason;

@@ -10,7 +10,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Greeter.Tests.Infrastructure;
 
-/// <summary>The app in this process: its Program.cs, on Kestrel, with a store of its own.</summary>
+/// <summary>The app in this process: its Program.cs, on Kestrel, with documents of its own.</summary>
 public sealed class GreeterApp : WebApplicationFactory<Program>
 {
     private readonly TemporaryFolder folder = new();
@@ -22,16 +22,16 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
         UseKestrel();
     }
 
-    /// <summary>Its address, which ends with a slash.</summary>
+    /// <summary>Gets the app's address, which ends with a slash.</summary>
     public Uri Address => ClientOptions.BaseAddress;
 
-    /// <summary>The app's own database.</summary>
+    /// <summary>Gets the app's database.</summary>
     public FirestoreDb Db => Services.GetRequiredService<FirestoreDb>();
 
-    /// <summary>Its calls to Firestore.</summary>
+    /// <summary>Gets the app's calls to Firestore.</summary>
     public FirestoreCalls Calls { get; } = new();
 
-    /// <summary>What it logged of Information and above.</summary>
+    /// <summary>Gets the app's log, from Information up.</summary>
     public CapturingLoggerProvider Log { get; } = new();
 
     public static Task<GreeterApp> StartAsync(Store store, params (string Key, string Value)[] more) =>
@@ -56,7 +56,7 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
         return app;
     }
 
-    /// <summary>The session that a visit with this cookie, or with none, got.</summary>
+    /// <summary>Visits the app once, with this cookie or without one.</summary>
     public async Task<Visit> VisitAsync(string? cookie = null, HttpMethod? method = null)
     {
         using var visitor = CreateVisitor(cookies: false);
@@ -69,14 +69,14 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
         return await Visit.ReadAsync(response);
     }
 
-    /// <summary>A session's document.</summary>
+    /// <summary>Returns a session's document.</summary>
     public DocumentReference Session(string id) => Db.Collection("sessions").Document(id);
 
-    /// <summary>A visitor: a browser's cookie jar, or none.</summary>
+    /// <summary>Creates a client, with a cookie jar like a browser's unless told otherwise.</summary>
     public HttpClient CreateVisitor(bool cookies = true) =>
         new(new SocketsHttpHandler { UseCookies = cookies, AllowAutoRedirect = false }) { BaseAddress = Address };
 
-    /// <summary>Waits until the warm-up is over, and forgets its call.</summary>
+    /// <summary>Waits until the warm-up has ended, and clears the recorded calls.</summary>
     public async Task WarmUpAsync()
     {
         using var probe = CreateVisitor();
@@ -87,7 +87,7 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
         Calls.Clear();
     }
 
-    /// <summary>Sends bytes as they are, and reads what comes back until the app closes or the answer is complete.</summary>
+    /// <summary>Sends bytes as they are, and reads until the app closes the connection.</summary>
     public async Task<string> SendRawAsync(string request)
     {
         using var socket = new TcpClient();

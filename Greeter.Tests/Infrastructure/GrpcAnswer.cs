@@ -6,7 +6,7 @@ namespace Greeter.Tests.Infrastructure;
 
 internal static class GrpcAnswer
 {
-    /// <summary>As a gRPC server says that a call has failed: a status and no body.</summary>
+    /// <summary>Creates the response of a gRPC server to a failed call: a status without a body.</summary>
     public static HttpResponseMessage Failure(int status, string detail) => new(HttpStatusCode.OK)
     {
         Version = HttpVersion.Version20,

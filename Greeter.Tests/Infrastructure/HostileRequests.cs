@@ -4,33 +4,32 @@ using System.Text.RegularExpressions;
 
 namespace Greeter.Tests.Infrastructure;
 
-/// <summary>How a connection ends.</summary>
+/// <summary>Tells how a connection ends.</summary>
 internal enum Ending
 {
-    /// <summary>The app has to close it.</summary>
+    /// <summary>The app closes it.</summary>
     ByApp,
 
-    /// <summary>The visitor leaves once the answers are there.</summary>
+    /// <summary>The client closes it after the responses.</summary>
     ByVisitor,
 
-    /// <summary>The visitor leaves at once.</summary>
+    /// <summary>The client closes it without waiting.</summary>
     Unanswered,
 }
 
-/// <summary>What a request has to get: a status, and a session: an id, <see cref="NewSession"/>, <see cref="AnySession"/> or
-/// none.</summary>
+/// <summary>The expected status code and session: an ID, <see cref="NewSession"/>, <see cref="AnySession"/> or none.</summary>
 internal sealed record Expected(int Status, string? Session = null)
 {
     public const string NewSession = "new";
     public const string AnySession = "any";
 }
 
-/// <summary>What is sent over one connection and what it has to get; unless it is decided there may be more answers, with so many
-/// sessions at most.</summary>
+/// <summary>The bytes sent over one connection and the expected responses. If it is not decided, more responses may come, with
+/// at most so many sessions.</summary>
 internal sealed partial record Exchange(
     byte[] Bytes, List<Expected> Answers, Ending Ending, bool IsDecided, int UndecidedSessions)
 {
-    /// <summary>The bytes, legible: long runs of one are cut, and what does not print is \xNN.</summary>
+    /// <summary>Returns readable bytes. Long runs of one byte are cut, and bytes that don't print are \xNN.</summary>
     public override string ToString() => string.Concat(Runs()
         .Replace(Encoding.Latin1.GetString(Bytes), "$1…")
         .Select(one => one is '\n' or '…' or (>= ' ' and <= '~') ? $"{one}" : $"\\x{(int)one:X2}"));
@@ -39,10 +38,8 @@ internal sealed partial record Exchange(
     private static partial Regex Runs();
 }
 
-/// <summary>
-/// Makes what no browser sends. One number makes one exchange, always the same. Most of it is made so that what it has to get is
-/// known from how it is made; nothing here asks the app or its framework.
-/// </summary>
+/// <summary>Creates requests that no browser sends. A number always creates the same exchange. The expected responses follow
+/// from how an exchange is built, without the app or its framework.</summary>
 internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> sessions)
 {
     private const string Close = "Connection: close\r\n";
@@ -54,7 +51,7 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
         "", "", ".", ".", "..", "..", "x", "%2e", "%2E%2e", ".%2E", "%2f", ";", "..;", "...", "%252e", "%C3%A9", "%20", "~",
         "sessions",
     ];
-    // Left out of the absolute form, where a URI parser may make of them what it likes.
+    // Not used in absolute targets, where URI parsers differ.
     private static readonly string[] OddSegments = [.. Segments, "\\", "%5c", "%ff", "%", "%zz"];
     private static readonly string[] Queries =
     [
@@ -96,7 +93,7 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
         "", "x", "0", ".", "..", "__x__", "a/b", "%00", "%2e%2e", "%0d%0aSet-Cookie:a", "\"", "\u0001", "\u007f", "../sessions/x",
         "%F0%9F%98%80", "{0}", "%", new('i', 16000),
     ];
-    // Each with the status that Kestrel refuses it with, and then closes the connection.
+    // Kestrel responds with this status code and closes the connection.
     private static readonly (int Status, string[] Targets)[] RefusedTargets =
     [
         (400, ["/%00", "/\0", "/?\0", "/\u00e9", "/?\u0080", "/ /", " /", "", "?", "\\", "%2f", "foo:/"]),
@@ -137,7 +134,7 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
         (400, "GET /\r\nHost: a\r\n\r\n"), (400, Request("POST", "/", version: "HTTP/1.0")), (400, Request("CONNECT", "b:80")),
         (405, Request("HEAD", "*")), (405, Request("POST", "x")),
     ];
-    // After the first, nothing on the connection may be taken for a request.
+    // The bytes after the first request must not be taken for another one.
     private static readonly (string Header, string Body)[] BrokenBodies =
     [
         ("Transfer-Encoding: chunked", "z\r\n" + Smuggled), ("Transfer-Encoding: chunked", "2\r\nabc\r\n0\r\n\r\n" + Smuggled),
@@ -168,7 +165,7 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
         "HTTP/1.1 200 OK\r\nSet-Cookie: session_id=x",
     ];
 
-    /// <summary>The exchange of that number.</summary>
+    /// <summary>Creates the exchange with this number.</summary>
     public Exchange Create(int number)
     {
         var maker = new Maker(new Random(HashCode(seed, number)), sessions);
@@ -176,13 +173,13 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
         return maker.Finish();
     }
 
-    // Not System.HashCode, which differs from process to process.
+    // System.HashCode differs from process to process.
     private static int HashCode(int seed, int number) => unchecked((seed * 486187739) + (number * 16777619));
 
     private static string Request(string method, string target, string headers = "Host: a", string version = "HTTP/1.1") =>
         $"{method} {target} {version}\r\n{headers}{(headers.Length > 0 ? "\r\n" : "")}\r\n";
 
-    /// <summary>Whether a target names the page: RFC 3986, 5.2.4, after decoding of dots; a %2F is no slash.</summary>
+    /// <summary>Returns whether a target names the page (RFC 3986, 5.2.4). Encoded dots are dots; %2F is not a slash.</summary>
     private static bool IsPage(string target)
     {
         if (target.StartsWith("http://", StringComparison.Ordinal) || target.StartsWith("https://", StringComparison.Ordinal))
@@ -212,7 +209,7 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
         return segments[^1] is "." or ".." ? [.. remaining, ""] : remaining;
     }
 
-    [GeneratedRegex("^(?:GET|HEAD) (.*)HTTP/1\\.[01]$", RegexOptions.Singleline)]
+    [GeneratedRegex("^(?i:GET|HEAD) (.*)HTTP/1\\.[01]$", RegexOptions.Singleline)]
     private static partial Regex RequestLine();
 
     private sealed class Maker(Random random, IReadOnlyList<string> sessions)
@@ -298,7 +295,7 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
             var session = AddCookie(headers);
             AddHead(method, target, headers.Append(more).ToString());
             bytes.Append(body);
-            answers.Add((IsPage(target), method is "GET" or "HEAD") switch
+            answers.Add((IsPage(target), method.ToUpperInvariant() is "GET" or "HEAD") switch
             {
                 (true, true) => new(200, session),
                 (true, false) => new(405),
@@ -316,7 +313,7 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
         private string AddCookie(StringBuilder headers)
         {
             var known = Pick(sessions);
-            // Few are new: each is a document, which the store keeps in memory.
+            // Few are new, because each new session takes memory in the embedded store.
             var (cookie, session) = random.Next(500) switch
             {
                 < 400 => ($"session_id={known}", known),
@@ -436,8 +433,8 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
             }
         }
 
-        // What Kestrel may take for a request of the page: it skips line ends before one and spaces around an absolute target, as
-        // RFC 9112, 2.2 and 3, allows, and takes any byte for the space after a lone /, a mistake of its that does no harm here.
+        // Kestrel may take such a line for a request of the page. It skips line ends before a request and spaces around an
+        // absolute target (RFC 9112, 2.2 and 3). It also accepts any byte for the space after a single /, which is harmless.
         private static bool MayBePage(string line) => RequestLine().Match(line.Trim('\r')) is { Success: true } match
             && (IsPage(match.Groups[1].Value.Trim()) || match.Groups[1].Value is ['/', _]);
 

@@ -20,7 +20,7 @@ public sealed class Load : IDisposable
 
     public sealed record Answer(HttpStatusCode Status, TimeSpan Duration, string? Id, long Views);
 
-    /// <summary>Waits until a visit that starts from now on gets this status.</summary>
+    /// <summary>Waits until a visit that starts from now on gets this status code.</summary>
     public async Task UntilAsync(HttpStatusCode status)
     {
         var before = answers.Count + visitors.Count;

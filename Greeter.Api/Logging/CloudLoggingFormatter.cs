@@ -8,16 +8,16 @@ using Serilog.Events;
 using Serilog.Formatting;
 using Serilog.Formatting.Display;
 
-namespace Greeter.Api;
+namespace Greeter.Api.Logging;
 
-/// <summary>One log event as one line of JSON with the fields that Cloud Logging reads:
-/// https://cloud.google.com/logging/docs/structured-logging#structured_logging_special_fields</summary>
+/// <summary>Writes a log event as one line of JSON, with the fields that Cloud Logging reads.</summary>
+/// <remarks>https://cloud.google.com/logging/docs/structured-logging#structured_logging_special_fields</remarks>
 internal sealed class CloudLoggingFormatter : ITextFormatter
 {
     private static readonly MessageTemplateTextFormatter Message = new("{Message:lj}", CultureInfo.InvariantCulture);
     private static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    /// <summary>The project that traces belong to, as soon as it is known.</summary>
+    /// <summary>Gets or sets the project that traces belong to, once it is known.</summary>
     public string? ProjectId { get; set; }
 
     /// <inheritdoc/>
@@ -36,7 +36,7 @@ internal sealed class CloudLoggingFormatter : ITextFormatter
             }
             if (logEvent.Exception is { } exception)
             {
-                // Error Reporting groups by it.
+                // Error Reporting groups errors by this field.
                 json.WriteString("stack_trace", exception.ToString());
             }
             json.WriteEndObject();
@@ -46,7 +46,7 @@ internal sealed class CloudLoggingFormatter : ITextFormatter
 
     private void WriteTrace(Utf8JsonWriter json, ActivityTraceId traceId, ActivitySpanId? spanId)
     {
-        // Of the spans only the caller's is in Cloud Trace; the app exports none.
+        // Cloud Trace knows only the caller's span, because the app exports none.
         var request = Activity.Current;
         var span = request is not null && request.ParentSpanId != default ? request.ParentSpanId : spanId;
         json.WriteString("logging.googleapis.com/trace", $"projects/{ProjectId}/traces/{traceId}");

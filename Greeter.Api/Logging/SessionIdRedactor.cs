@@ -3,10 +3,10 @@ using System.Text.RegularExpressions;
 using Serilog.Events;
 using Serilog.Formatting;
 
-namespace Greeter.Api;
+namespace Greeter.Api.Logging;
 
-/// <summary>Cuts what follows <c>sessions/</c> to its first four characters and …, wherever it stands in a log line: who has a
-/// session's id has the session, and errors of the database name documents.</summary>
+/// <summary>Shortens session IDs in a log line to four characters, as in <c>sessions/0123…</c>.</summary>
+/// <remarks>A session ID is as good as a password, and Firestore's errors contain document names.</remarks>
 internal sealed partial class SessionIdRedactor(ITextFormatter formatter) : ITextFormatter
 {
     /// <inheritdoc/>

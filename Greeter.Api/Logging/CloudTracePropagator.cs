@@ -1,12 +1,11 @@
 using System.Diagnostics;
 using System.Globalization;
 
-namespace Greeter.Api;
+namespace Greeter.Api.Logging;
 
-/// <summary>
-/// Takes a request's trace from <c>traceparent</c>, else from <c>X-Cloud-Trace-Context: TRACE/SPAN;o=1</c>, where the span is
-/// decimal: https://cloud.google.com/trace/docs/trace-context#legacy-http-header
-/// </summary>
+/// <summary>Reads a request's trace from <c>traceparent</c>, or from Google's older <c>X-Cloud-Trace-Context</c>.</summary>
+/// <remarks>The older header is <c>TRACE/SPAN;o=1</c> with a decimal span:
+/// https://cloud.google.com/trace/docs/trace-context#legacy-http-header</remarks>
 internal sealed class CloudTracePropagator : DistributedContextPropagator
 {
     private static readonly DistributedContextPropagator Standard = CreateDefaultPropagator();

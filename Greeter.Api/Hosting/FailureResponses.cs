@@ -1,0 +1,69 @@
+using Microsoft.AspNetCore.Http.Timeouts;
+
+namespace Greeter.Api.Hosting;
+
+/// <summary>Turns exceptions into responses: 500 for configuration errors, 503 for transient errors.</summary>
+internal static class FailureResponses
+{
+    private const string PageFor503 = "<body>We couldn't load your greeting right now. Please try again in a moment.</body>";
+    private const string PageFor500 = "<body>We couldn't load your greeting. The log of this site tells its operator why.</body>";
+
+    /// <summary>Logs an exception with advice, and responds with a page. Does nothing if the client has disconnected.</summary>
+    /// <remarks>UseExceptionHandler would take a request that has timed out for one whose client has disconnected.</remarks>
+    public static void UseFailureResponses(this WebApplication app) => app.Use(async (context, next) =>
+    {
+        try
+        {
+            await next(context);
+        }
+        catch (Exception e) when (!context.Response.HasStarted)
+        {
+            var timeout = context.Features.Get<IHttpRequestTimeoutFeature>();
+            var hasTimedOut = timeout is not null && timeout.RequestTimeoutToken.IsCancellationRequested;
+            var hasDisconnected = !hasTimedOut && context.RequestAborted.IsCancellationRequested;
+            if (!hasDisconnected)
+            {
+                var (status, advice) = hasTimedOut ? (503, "Firestore took longer than the request timeout.") : Diagnose(e);
+                // If the client was canceled while it retried a call, the inner exception tells why it retried.
+                var reason = e.InnerException as RpcException ?? e;
+                app.Logger.LogError(e, "{Advice} {Reason}", advice, reason.Message);
+                await RespondAsync(context, status);
+            }
+        }
+    });
+
+    private static Task RespondAsync(HttpContext context, int status)
+    {
+        var isTransient = status == StatusCodes.Status503ServiceUnavailable;
+        if (isTransient)
+        {
+            context.Response.Headers.RetryAfter = "1";
+        }
+        var page = TypedResults.Content(isTransient ? PageFor503 : PageFor500, "text/html; charset=utf-8", statusCode: status);
+        return page.ExecuteAsync(context);
+    }
+
+    private static (int Status, string Advice) Diagnose(Exception exception)
+    {
+        if (exception is not RpcException failure)
+        {
+            return (500, "Greeter failed.");
+        }
+        return failure.StatusCode switch
+        {
+            StatusCode.PermissionDenied => (500, "Firestore denied access. Enable the API (gcloud services enable "
+                + "firestore.googleapis.com) and grant the app's service account roles/datastore.user."),
+            StatusCode.Unauthenticated => (500, "Firestore rejected the app's credentials. Give the app a service account, or on "
+                + "a laptop run gcloud auth application-default login."),
+            StatusCode.NotFound => (500, "The database doesn't exist. Create it (gcloud firestore databases create --location=…) "
+                + "or correct GOOGLE_CLOUD_PROJECT and Firestore__DatabaseId."),
+            StatusCode.FailedPrecondition => (500, "The database isn't in Native mode. Create another one (gcloud firestore "
+                + "databases create --database=… --location=…) and set Firestore__DatabaseId to its ID."),
+            StatusCode.InvalidArgument => (500, "Firestore rejected the request as invalid. Check GOOGLE_CLOUD_PROJECT and "
+                + "Firestore__DatabaseId."),
+            StatusCode.Unimplemented => (500, "The server is not Firestore. Check FIRESTORE_EMULATOR_HOST and "
+                + "Firestore__Endpoint."),
+            _ => (503, "Firestore failed."),
+        };
+    }
+}

@@ -1,0 +1,40 @@
+using Greeter.Api.Logging;
+using Microsoft.AspNetCore.Http.Timeouts;
+
+namespace Greeter.Api.Hosting;
+
+/// <summary>Lists everything around the app's one page, in order. Each concern has a file of its own in this folder.</summary>
+internal static class HostingExtensions
+{
+    /// <summary>Adds the services.</summary>
+    /// <exception cref="InvalidOperationException">A setting is invalid. The message says what to do.</exception>
+    public static void AddHosting(this WebApplicationBuilder builder)
+    {
+        var settings = new Settings(builder.Configuration, builder.Environment);
+        builder.Services.AddSingleton(settings);
+        builder.AddListenAddress();
+        builder.AddSecurityHeaders();
+        builder.Services.AddProxyAndHttps();
+        builder.Services.AddRequestTimeouts(options =>
+            options.DefaultPolicy = new RequestTimeoutPolicy { Timeout = settings.RequestTimeout });
+        builder.Services.AddFirestoreDatabase(builder.Configuration);
+        builder.Services.AddHealth();
+        builder.Services.AddShutdownDelay(settings);
+    }
+
+    /// <summary>Adds the middleware that every request passes through before it reaches the page.</summary>
+    public static void UseHosting(this WebApplication app)
+    {
+        app.SetTraceProject();
+        app.UseForwardedScheme();
+        app.UseSecurityHeaders();
+        app.UseStatusCodePages("text/plain", "Error {0}. Try GET / instead.\n");
+        app.UseHostValidation();
+        app.UseHsts();
+        // Before the redirection: the platforms' health checks come over HTTP and don't follow it.
+        app.UseHealth();
+        app.UseHttpsRedirectionBehindProxy();
+        app.UseRequestTimeouts();
+        app.UseFailureResponses();
+    }
+}

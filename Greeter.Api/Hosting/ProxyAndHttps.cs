@@ -1,0 +1,65 @@
+using Microsoft.AspNetCore.HttpOverrides;
+
+namespace Greeter.Api.Hosting;
+
+/// <summary>Handles requests that come through a platform's proxy, which ends TLS.</summary>
+internal static class ProxyAndHttps
+{
+    private static readonly string OriginalProto = new ForwardedHeadersOptions().OriginalProtoHeaderName;
+
+    /// <summary>Configures forwarded headers, the redirection to HTTPS, and HSTS.</summary>
+    public static void AddProxyAndHttps(this IServiceCollection services)
+    {
+        services.Configure<ForwardedHeadersOptions>(options =>
+        {
+            options.ForwardedHeaders = ForwardedHeaders.XForwardedProto;
+            // The platforms' proxies have no fixed addresses, and only they can reach the app.
+            options.KnownProxies.Clear();
+            options.KnownIPNetworks.Clear();
+        });
+        services.AddHttpsRedirection(options =>
+        {
+            options.RedirectStatusCode = StatusCodes.Status308PermanentRedirect;
+            options.HttpsPort = 443;
+        });
+        services.AddHsts(options =>
+        {
+            options.MaxAge = TimeSpan.FromSeconds(31536000);
+            options.IncludeSubDomains = true;
+            options.ExcludedHosts.Clear();
+        });
+    }
+
+    /// <summary>Takes the scheme from <c>X-Forwarded-Proto</c>.</summary>
+    public static void UseForwardedScheme(this WebApplication app)
+    {
+        // The next middleware sets this header if it applied X-Forwarded-Proto. A visitor must not set it.
+        app.Use((context, next) =>
+        {
+            context.Request.Headers.Remove(OriginalProto);
+            return next(context);
+        });
+        app.UseForwardedHeaders();
+    }
+
+    /// <summary>Redirects to HTTPS if a proxy reports HTTP. Without a proxy nothing is redirected.</summary>
+    public static void UseHttpsRedirectionBehindProxy(this WebApplication app) => app.UseWhen(
+        context => context.Request.Headers.ContainsKey(OriginalProto),
+        proxied => proxied.UseHttpsRedirection());
+
+    /// <summary>Answers 400 to host names without an IDNA form, such as <c>xn--</c>.</summary>
+    /// <remarks>Kestrel accepts them, but HSTS and the redirection throw an exception.</remarks>
+    public static void UseHostValidation(this WebApplication app) => app.Use((context, next) =>
+    {
+        try
+        {
+            _ = context.Request.Host.ToUriComponent();
+        }
+        catch (ArgumentException)
+        {
+            context.Response.StatusCode = StatusCodes.Status400BadRequest;
+            return Task.CompletedTask;
+        }
+        return next(context);
+    });
+}
