@@ -32,7 +32,7 @@ internal static class Limits
         var firestore = new FirestoreDbBuilder
         {
             EmulatorDetection = EmulatorDetection.EmulatorOnly,
-            ProjectId = Bench.Project,
+            ProjectId = Launcher.Project,
         };
         var db = firestore.Build();
         var documents = Enumerable.Range(0, Scenario.Sessions)

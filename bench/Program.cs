@@ -17,7 +17,8 @@ var command = Options.CreateCommand(async options =>
 {
     try
     {
-        await new Bench(options).RunAsync();
+        await using var launcher = new Launcher();
+        await new Bench(options, launcher).RunAsync();
         return 0;
     }
     catch (InvalidOperationException e)
