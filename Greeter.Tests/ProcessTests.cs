@@ -95,8 +95,8 @@ public class ProcessTests
     [InlineData("Request__Timeout", "0", "Request:Timeout is '0'")]
     [InlineData("Request__Budget", "00:00:05", "Request:Budget is now Request:Timeout")]
     [InlineData("Shutdown__Delay", "-00:00:01", "Shutdown:Delay is '-00:00:01'")]
-    [InlineData("FIRESTORE_EMULATOR_HOST", "http://localhost:8080", "set it to the emulator's host:port")]
-    [InlineData("FIRESTORE_EMULATOR_HOST", "localhost", "set it to the emulator's host:port")]
+    [InlineData("FIRESTORE_EMULATOR_HOST", "http://localhost:8080", "Set it to the emulator's host:port")]
+    [InlineData("FIRESTORE_EMULATOR_HOST", "localhost", "Set it to the emulator's host:port")]
     [InlineData("Firestore__EmbeddedFolder", "/dev/null/x", "Firestore__EmbeddedFolder")]
     public async Task Invalid_setting_stops_the_start_with_one_sentence(string name, string value, string sentence)
     {
