@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Net;
+using Greeter.Firestore.Transport;
+using Greeter.Firestore.V1;
 using Greeter.Tests.Infrastructure;
 using Microsoft.Extensions.Logging;
 
@@ -66,16 +68,25 @@ public class FailureTests
     }
 
     [Fact]
-    public async Task Fault_of_the_app_returns_500_and_logs_one_error()
+    public async Task Exception_that_is_not_a_Firestore_failure_returns_500_with_one_error()
     {
-        await using var app = await StartFailingAsync((_, _) => throw new NotSupportedException("a bug"));
-        using var visitor = app.CreateVisitor();
+        // The client throws NotSupportedException for a value of no known type.
+        var document = new Document { UpdateTime = new() { Seconds = 1 }, Fields = { ["greeting"] = new Value() } };
+        var frame = GrpcFrame.Encode(new BatchGetDocumentsResponse { Found = document });
+        await using var app = await StartFailingAsync((_, _) => Task.FromResult<HttpResponseMessage?>(new()
+        {
+            Version = HttpVersion.Version20,
+            Content = new ByteArrayContent(frame) { Headers = { ContentType = GrpcFrame.ContentType } },
+            TrailingHeaders = { { "grpc-status", "0" } },
+        }));
+        using var visitor = app.CreateVisitor(cookies: false);
+        visitor.DefaultRequestHeaders.Add("Cookie", $"session_id={new string('a', 32)}");
 
         using var response = await visitor.GetAsync("/");
 
         response.StatusCode.Should().Be(HttpStatusCode.InternalServerError);
         await ShouldBeAPageForTheVisitorAsync(response);
-        app.Log.Texts(LogLevel.Error).Should().ContainSingle().Which.Should().Contain("a bug");
+        app.Log.Texts(LogLevel.Error).Should().ContainSingle().Which.Should().Contain("Firestore sent a value");
     }
 
     [Fact]
