@@ -6,7 +6,8 @@ using Greeter.Api.Hosting;
 using Greeter.Api.Logging;
 using Microsoft.AspNetCore.Http.HttpResults;
 
-var builder = WebApplication.CreateSlimBuilder(args);
+// Without the argument, the app would watch every folder below its own for changed settings.
+var builder = WebApplication.CreateSlimBuilder([.. args, "--hostBuilder:reloadConfigOnChange=false"]);
 using var log = builder.AddLogging();
 try
 {
