@@ -200,10 +200,10 @@ public partial class HostileInputTests
     // Each document is a session that a visitor got. It has as many views as responses, or more if visitors left early.
     private void DocumentsShouldBeTheSessionsThatWereAnswered(TemporaryFolder folder)
     {
-        const string sessions = "projects/embedded/databases/(default)/documents/sessions/";
+        const string Sessions = "projects/embedded/databases/(default)/documents/sessions/";
         var stored = ReadJournal(Path.Combine(folder.Path, "documents.jsonl"));
-        stored.Keys.Should().OnlyContain(name => Regex.IsMatch(name, $"^{Regex.Escape(sessions)}[0-9a-f]{{32}}$"));
-        views.Should().OnlyContain(session => stored.GetValueOrDefault(sessions + session.Key) >= session.Value);
+        stored.Keys.Should().OnlyContain(name => Regex.IsMatch(name, $"^{Regex.Escape(Sessions)}[0-9a-f]{{32}}$"));
+        views.Should().OnlyContain(session => stored.GetValueOrDefault(Sessions + session.Key) >= session.Value);
         (stored.Values.Sum() - views.Values.Sum()).Should().BeInRange(0, unanswered, $"that many left (seed {Seed})");
         (stored.Count - views.Count).Should().BeInRange(0, (int)unanswered, $"that many left (seed {Seed})");
     }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using System.Text.Json;
 
 namespace Greeter.Firestore.Transport;
 
@@ -94,6 +95,7 @@ internal static class ClientMetrics
     }
 
     // As gRPC writes it: DEADLINE_EXCEEDED.
-    private static string ToName(StatusCode status) =>
-        string.Concat(status.ToString().Select((letter, i) => i > 1 && char.IsUpper(letter) ? $"_{letter}" : $"{char.ToUpperInvariant(letter)}"));
+    private static string ToName(StatusCode status) => status == StatusCode.OK
+        ? "OK"
+        : JsonNamingPolicy.SnakeCaseUpper.ConvertName(status.ToString());
 }
