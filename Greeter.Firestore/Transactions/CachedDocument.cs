@@ -16,7 +16,8 @@ internal sealed class CachedDocument
     /// <summary>As long as the longest pause after a conflict, so that the other instance doesn't miss the gap.</summary>
     private static readonly TimeSpan Gap = TimeSpan.FromMilliseconds(16);
 
-    private readonly SemaphoreSlim semaphore = new(1, 1);
+    // Created when the lock is first taken: most documents are cached and never locked.
+    private SemaphoreSlim? semaphore;
     private State? state;
     private int commitsSinceConflict = CommitsBeforeGap;
 
@@ -25,27 +26,31 @@ internal sealed class CachedDocument
     public bool IsLockable { get; set; } = true;
 
     /// <summary>Gets the update time of the cached state; null if there is none.</summary>
-    public Google.Protobuf.WellKnownTypes.Timestamp? UpdateTime => Volatile.Read(ref state)?.UpdateTime;
+    public Timestamp? UpdateTime => Volatile.Read(ref state)?.UpdateTime;
+
+    private SemaphoreSlim Semaphore => LazyInitializer.EnsureInitialized(ref semaphore, () => new SemaphoreSlim(1, 1));
 
     /// <summary>Returns the document as this process last committed it; null if there is no cached state.</summary>
     public DocumentSnapshot? ToSnapshot(DocumentReference reference) => Volatile.Read(ref state) is { } current
-        ? new DocumentSnapshot(reference, Document.Parser.ParseFrom(current.Bytes), Timestamp.FromProto(current.CommitTime))
+        ? new DocumentSnapshot(reference, Document.Parser.ParseFrom(current.Bytes), current.CommitTime)
         : null;
 
     /// <summary>Stores a committed document, unless a later version is known.</summary>
-    /// <returns>The size of the cached state in bytes.</returns>
-    public int Store(Document document, Google.Protobuf.WellKnownTypes.Timestamp commitTime)
+    /// <returns>The size of the document in bytes.</returns>
+    public int Store(Document document, Timestamp commitTime)
     {
         // One array instead of the 20 objects of a parsed document keeps garbage collections short.
-        var next = new State(document.ToByteArray(), document.UpdateTime, commitTime);
-        lock (semaphore)
+        var next = new State(document.ToByteArray(), Timestamp.FromProto(document.UpdateTime), commitTime);
+        for (var current = state; current is null || current.UpdateTime <= next.UpdateTime;)
         {
-            if (state is null || state.UpdateTime <= next.UpdateTime)
+            var seen = Interlocked.CompareExchange(ref state, next, current);
+            if (seen == current)
             {
-                Volatile.Write(ref state, next);
+                break;
             }
-            return state!.Bytes.Length;
+            current = seen;
         }
+        return next.Bytes.Length;
     }
 
     /// <summary>Forgets the document's state but keeps its lock.</summary>
@@ -55,7 +60,7 @@ internal sealed class CachedDocument
     /// <returns>Whether the lock was taken; false after the timeout, and if the document has stopped being lockable.</returns>
     public async ValueTask<bool> LockAsync(TimeSpan timeout, CancellationToken cancellationToken)
     {
-        if (!IsLockable || !await semaphore.WaitAsync(timeout, cancellationToken))
+        if (!IsLockable || !await Semaphore.WaitAsync(timeout, cancellationToken))
         {
             return false;
         }
@@ -69,7 +74,7 @@ internal sealed class CachedDocument
     }
 
     /// <summary>Releases the lock.</summary>
-    public void Unlock() => semaphore.Release();
+    public void Unlock() => Semaphore.Release();
 
     /// <summary>Releases the lock after a commit, with a gap before it where another instance is waiting for its chance.</summary>
     public void UnlockAfterCommit()
@@ -96,6 +101,5 @@ internal sealed class CachedDocument
     /// <param name="Bytes">The document, serialized.</param>
     /// <param name="UpdateTime">The document's update time, which the next commit requires.</param>
     /// <param name="CommitTime">When the document was committed.</param>
-    private sealed record State(
-        byte[] Bytes, Google.Protobuf.WellKnownTypes.Timestamp UpdateTime, Google.Protobuf.WellKnownTypes.Timestamp CommitTime);
+    private sealed record State(byte[] Bytes, Timestamp UpdateTime, Timestamp CommitTime);
 }

@@ -17,7 +17,8 @@ internal sealed class DocumentCache
     /// <summary>About what an entry takes beside the document and its path, in bytes.</summary>
     private const int EntryOverhead = 512;
 
-    private readonly MemoryCache entries = new(new MemoryCacheOptions { SizeLimit = MaxBytes });
+    // A full cache sorts all entries to find the oldest ones, so it removes many at a time.
+    private readonly MemoryCache entries = new(new MemoryCacheOptions { SizeLimit = MaxBytes, CompactionPercentage = 0.25 });
 
     /// <summary>Gets the recent hit rate.</summary>
     public HitRate HitRate { get; } = new();
@@ -39,7 +40,7 @@ internal sealed class DocumentCache
     }
 
     /// <summary>Stores a committed document.</summary>
-    public void Store(Document document, Google.Protobuf.WellKnownTypes.Timestamp commitTime)
+    public void Store(Document document, Timestamp commitTime)
     {
         var entry = GetOrAdd(document.Name);
         Set(document.Name, entry, entry.Store(document, commitTime));

@@ -131,7 +131,7 @@ internal sealed class TransactionRunner(
     {
         foreach (var read in transaction.Reads)
         {
-            if (cache.Find(read.Reference.Path)?.UpdateTime is { } updateTime && updateTime > read.ReadTime.ToProto())
+            if (cache.Find(read.Reference.Path)?.UpdateTime is { } updateTime && updateTime > read.ReadTime)
             {
                 throw new RpcException(new Status(StatusCode.FailedPrecondition, $"'{read.Reference.Path}' changed after it was read."));
             }
@@ -153,7 +153,7 @@ internal sealed class TransactionRunner(
             var document = writes.Aggregate(read?.Document, (current, pair) => pair.First.ApplyTo(current, pair.Second.UpdateTime));
             if (isKnown && document is not null)
             {
-                cache.Store(document, response.CommitTime);
+                cache.Store(document, Timestamp.FromProto(response.CommitTime));
             }
             else
             {
