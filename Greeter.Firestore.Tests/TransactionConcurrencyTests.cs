@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 
 namespace Greeter.Firestore.Tests;
 
-/// <summary>Transactions that run at the same time in one process: no update is lost, and no transaction waits in vain.</summary>
+/// <summary>Concurrent transactions in one process: preconditions, cache, and locks together.</summary>
 public sealed class TransactionConcurrencyTests : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
@@ -23,7 +23,7 @@ public sealed class TransactionConcurrencyTests : IDisposable
     {
         await CountAsync(document);
         var (hasResponded, isOver) = (false, false);
-        Wire.Responded = (method, earlier) =>
+        Wire.HasResponded = (method, earlier) =>
         {
             Volatile.Write(ref hasResponded, method == Wire.Commit && earlier == 1 || Volatile.Read(ref hasResponded));
             return Task.CompletedTask;
@@ -64,7 +64,7 @@ public sealed class TransactionConcurrencyTests : IDisposable
         await document.SetAsync(Fields(1));
         var (hasRead, isChanged) = (new TaskCompletionSource(), new TaskCompletionSource());
         Task<DocumentSnapshot>? read = null;
-        Wire.Responded = async (method, _) =>
+        Wire.HasResponded = async (method, _) =>
         {
             if (method == Wire.Read && !isChanged.Task.IsCompleted)
             {
@@ -72,7 +72,7 @@ public sealed class TransactionConcurrencyTests : IDisposable
                 await isChanged.Task.WaitAsync(Patience);
             }
         };
-        Wire.Answer = async (method, earlier, _) =>
+        Wire.Respond = async (method, earlier, _) =>
         {
             // Between the read and the commit another process changes the document; then the read ends.
             if (method == Wire.Commit && earlier == 1)
@@ -104,10 +104,10 @@ public sealed class TransactionConcurrencyTests : IDisposable
         const int Workers = 32;
         var config = Db.Document("config/global");
         await CountAsync(config);
-        var (committing, areAllThere) = (0, new TaskCompletionSource());
+        var (committing, areAllCommitting) = (0, new TaskCompletionSource());
         var worker = new AsyncLocal<int>();
         var conflicted = new ConcurrentDictionary<int, bool>();
-        Wire.Answer = async (method, _, cancellationToken) =>
+        Wire.Respond = async (method, _, cancellationToken) =>
         {
             if (method != Wire.Commit)
             {
@@ -119,9 +119,9 @@ public sealed class TransactionConcurrencyTests : IDisposable
             }
             if (Interlocked.Increment(ref committing) == Workers)
             {
-                areAllThere.SetResult();
+                areAllCommitting.SetResult();
             }
-            await areAllThere.Task.WaitAsync(Patience, cancellationToken);
+            await areAllCommitting.Task.WaitAsync(Patience, cancellationToken);
             return null;
         };
 
@@ -164,11 +164,11 @@ public sealed class TransactionConcurrencyTests : IDisposable
     }
 
     [Fact]
-    public async Task Cached_document_newer_than_the_stored_one_is_read_again()
+    public async Task Cached_document_newer_than_the_one_in_Firestore_is_read_again()
     {
         await CountAsync(document);
         // A server whose clock was set back calls a precondition from the future invalid.
-        Wire.Answer = (method, earlier, _) => Task.FromResult(
+        Wire.Respond = (method, earlier, _) => Task.FromResult(
             method == Wire.Commit && earlier == 1 ? Wire.Failure(StatusCode.InvalidArgument) : null);
 
         (await CountAsync(document)).Should().Be(2);
@@ -200,6 +200,7 @@ public sealed class TransactionConcurrencyTests : IDisposable
         }))).WaitAsync(Patience);
 
         counts.SelectMany(each => each).Order().Should().Equal(Enumerable.Range(1, Transactions).Select(i => (long)i));
+        counts.Should().OnlyContain(each => each.SequenceEqual(each.Order()), "the numbers of each client rise");
         shared.Wire.Commits.Should().HaveCount(Transactions + 1, "a conflict would be another commit");
         shared.Wire.Calls.Should().HaveCount(Transactions + 1);
     }
@@ -289,7 +290,7 @@ public sealed class TransactionConcurrencyTests : IDisposable
         await holder;
         await read!.WaitAsync(Patience);
 
-        (await CountAsync(document).WaitAsync(TimeSpan.FromMilliseconds(900))).Should().Be(3, "the lock is free at once");
+        (await CountAsync(document).WaitAsync(TimeSpan.FromMilliseconds(900))).Should().Be(3, "the lock is released");
     }
 
     [Fact]
@@ -315,7 +316,7 @@ public sealed class TransactionConcurrencyTests : IDisposable
     }
 
     [Fact]
-    public async Task One_attempt_reads_afresh()
+    public async Task Only_allowed_attempt_never_starts_from_the_cache()
     {
         await CountAsync(document);
         await database.OpenAnother().Document("sessions/one").SetAsync(Fields(10));
