@@ -47,7 +47,7 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
         using var emulator = await RawDatabase.OpenEmulatorAsync(project);
         var counts = new SortedDictionary<string, int>();
 
-        for (var i = 0; i < (ReadSetting("GREETER_TEST_OPERATIONS") ?? 4000); i++)
+        for (var i = 0; i < (ReadSetting("GREETER_TEST_OPERATIONS") ?? TestSize.Select(quick: 1000, full: 4000)); i++)
         {
             var (name, step) = operations.Next();
             var expected = await RunAsync(step, emulator);
@@ -93,21 +93,26 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
     {
         var differences = new List<string>();
         var results = new HashSet<string>();
-        foreach (var (name, steps) in cases)
+        var access = new Lock();
+        await Parallel.ForEachAsync(cases, new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (each, _) =>
         {
+            var (name, steps) = each;
             var project = Emulator.NewProject();
             using var embedded = RawDatabase.OpenEmbedded(project, Path.Combine(folder.Path, project));
             using var emulator = await RawDatabase.OpenEmulatorAsync(project);
             foreach (var step in steps.Append(store => store.GetAsync("c/a")))
             {
                 var (expected, actual) = (await RunAsync(step, emulator), await RunAsync(step, embedded));
-                results.Add(expected);
-                if (actual != expected)
+                lock (access)
                 {
-                    differences.Add($"{name}: {Cut(expected)} from the emulator, {Cut(actual)} from the embedded store");
+                    results.Add(expected);
+                    if (actual != expected)
+                    {
+                        differences.Add($"{name}: {Cut(expected)} from the emulator, {Cut(actual)} from the embedded store");
+                    }
                 }
             }
-        }
+        });
         differences.Should().BeEmpty();
         results.Should().Contain("t1").And.Contain("InvalidArgument", "successes and failures were compared");
     }

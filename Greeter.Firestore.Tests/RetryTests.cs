@@ -165,10 +165,15 @@ public sealed class RetryTests : IDisposable
             await transaction.GetSnapshotAsync(document);
             await document.SetAsync(Views(++writes));
             transaction.Set(document, Views(0));
+            if (writes == 1)
+            {
+                time.Advance(TimeSpan.FromSeconds(59.9));
+            }
         });
 
         (await FailAsync(run)).StatusCode.Should().Be(StatusCode.Aborted);
-        time.Pauses.Aggregate((sum, pause) => sum + pause).TotalSeconds.Should().BeInRange(60, 61);
+        var paused = time.Pauses.Aggregate((sum, pause) => sum + pause);
+        paused.TotalSeconds.Should().BeInRange(0.1, 1, "60 s are the limit");
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 
 namespace Greeter.Firestore.Tests;
 
@@ -179,7 +180,8 @@ public sealed class TransactionConcurrencyTests : IDisposable
     [Theory, OnEmbedded, OnEmulator]
     public async Task Sixteen_clients_of_one_document_cause_no_conflict_and_one_call_a_transaction(Store store)
     {
-        const int Clients = 16, Transactions = 2000;
+        const int Clients = 16;
+        var transactions = TestSize.Select(quick: 400, full: 2000);
         using var shared = await TestDatabase.OpenAsync(store);
         var counter = shared.Db.Document("sessions/one");
         await shared.Db.RunTransactionAsync(transaction =>
@@ -187,7 +189,7 @@ public sealed class TransactionConcurrencyTests : IDisposable
             transaction.Create(counter, Fields(0));
             return Task.CompletedTask;
         });
-        var left = Transactions;
+        var left = transactions;
 
         var counts = await Task.WhenAll(Enumerable.Range(0, Clients).Select(_ => Task.Run(async () =>
         {
@@ -199,10 +201,10 @@ public sealed class TransactionConcurrencyTests : IDisposable
             return counts;
         }))).WaitAsync(Patience);
 
-        counts.SelectMany(each => each).Order().Should().Equal(Enumerable.Range(1, Transactions).Select(i => (long)i));
+        counts.SelectMany(each => each).Order().Should().Equal(Enumerable.Range(1, transactions).Select(i => (long)i));
         counts.Should().OnlyContain(each => each.SequenceEqual(each.Order()), "the numbers of each client rise");
-        shared.Wire.Commits.Should().HaveCount(Transactions + 1, "a conflict would be another commit");
-        shared.Wire.Calls.Should().HaveCount(Transactions + 1);
+        shared.Wire.Commits.Should().HaveCount(transactions + 1, "a conflict would be another commit");
+        shared.Wire.Calls.Should().HaveCount(transactions + 1);
     }
 
     [Theory, OnEmbedded, OnEmulator]
@@ -224,9 +226,11 @@ public sealed class TransactionConcurrencyTests : IDisposable
     [Fact]
     public async Task Transaction_waits_one_second_for_a_lock_at_most()
     {
-        await CountAsync(document);
+        var db = database.OpenWithShortLockWait();
+        Task<long> CountHereAsync() => db.RunTransactionAsync(transaction => CountAsync(transaction, document));
+        await CountHereAsync();
         var (isHeld, isReleased) = (new TaskCompletionSource(), new TaskCompletionSource());
-        var holder = Db.RunTransactionAsync(async transaction =>
+        var holder = db.RunTransactionAsync(async transaction =>
         {
             var views = await CountAsync(transaction, document);
             isHeld.TrySetResult();
@@ -234,8 +238,10 @@ public sealed class TransactionConcurrencyTests : IDisposable
             return views;
         });
         await isHeld.Task.WaitAsync(Patience);
+        var started = Stopwatch.GetTimestamp();
 
-        (await CountAsync(document).WaitAsync(Patience)).Should().Be(2);
+        (await CountHereAsync().WaitAsync(Patience)).Should().Be(2);
+        Stopwatch.GetElapsedTime(started).TotalSeconds.Should().BeGreaterThan(0.9);
 
         isReleased.SetResult();
         (await holder).Should().Be(3, "it conflicts and runs again");
@@ -290,7 +296,7 @@ public sealed class TransactionConcurrencyTests : IDisposable
         await holder;
         await read!.WaitAsync(Patience);
 
-        (await CountAsync(document).WaitAsync(TimeSpan.FromMilliseconds(900))).Should().Be(3, "the lock is released");
+        (await CountAsync(document).WaitAsync(Patience / 2)).Should().Be(3, "the lock is released");
     }
 
     [Fact]

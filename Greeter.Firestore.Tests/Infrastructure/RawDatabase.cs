@@ -17,6 +17,9 @@ using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 /// </summary>
 internal sealed class RawDatabase : IDisposable
 {
+    // All databases in the emulator share one connection.
+    private static readonly SocketsHttpHandler EmulatorHandler = new() { UseProxy = false };
+
     private readonly HttpMessageInvoker invoker;
     private readonly Uri address;
     private readonly Dictionary<Timestamp, int> numbers = [];
@@ -25,7 +28,7 @@ internal sealed class RawDatabase : IDisposable
 
     private RawDatabase(string project, HttpMessageHandler handler, Uri address)
     {
-        (invoker, this.address) = (new(handler), address);
+        (invoker, this.address) = (new(handler, disposeHandler: handler != EmulatorHandler), address);
         Database = $"projects/{project}/databases/(default)";
         var channel = new GrpcChannel(handler, address, FirestoreDbBuilder.AuthorizeEmulator, TimeSpan.FromSeconds(10));
         Db = new(project, "(default)", new(channel));
@@ -40,7 +43,7 @@ internal sealed class RawDatabase : IDisposable
         new(project, EmbeddedFirestore.Open(folder, TimeProvider.System), new Uri("http://embedded"));
 
     public static async Task<RawDatabase> OpenEmulatorAsync(string project) =>
-        new(project, new SocketsHttpHandler { UseProxy = false }, new Uri($"http://{(await Emulator.SharedAsync()).Host}"));
+        new(project, EmulatorHandler, new Uri($"http://{(await Emulator.SharedAsync()).Host}"));
 
     public void Dispose() => invoker.Dispose();
 

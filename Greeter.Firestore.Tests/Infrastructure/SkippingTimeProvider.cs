@@ -15,6 +15,9 @@ internal sealed class SkippingTimeProvider : TimeProvider
     /// <summary>Runs an action at the n-th pause. That pause then ends only with its token.</summary>
     public void StopAt(int n, Action action) => (stop, onStop) = (n, action);
 
+    /// <summary>Moves the clock forward.</summary>
+    public void Advance(TimeSpan duration) => Interlocked.Add(ref now, duration.Ticks);
+
     public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 
     public override long GetTimestamp() => Interlocked.Read(ref now);

@@ -19,6 +19,9 @@ internal sealed class DocumentCache
 
     private readonly MemoryCache entries = new(new MemoryCacheOptions { SizeLimit = MaxBytes });
 
+    /// <summary>Gets how long a transaction waits for locks in all.</summary>
+    public TimeSpan MaxLockWait { get; init; } = TimeSpan.FromSeconds(1);
+
     /// <summary>Gets the recent hit rate.</summary>
     public HitRate HitRate { get; } = new();
 
