@@ -7,7 +7,7 @@ using static Greeter.Firestore.Tests.Infrastructure.Writes;
 
 namespace Greeter.Firestore.Tests;
 
-using Step = Func<RawStore, Task<string>>;
+using Step = Func<RawDatabase, Task<string>>;
 using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
 /// <summary>The embedded store gives the same responses as Google's emulator, statuses and update times included.</summary>
@@ -43,11 +43,11 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
         output.WriteLine($"GREETER_TEST_SEED={seed}");
         var operations = new RandomOperations(new Random(seed));
         var project = Emulator.NewProject();
-        using var embedded = RawStore.OpenEmbedded(project, folder.Path);
-        using var emulator = await RawStore.OpenEmulatorAsync(project);
+        using var embedded = RawDatabase.OpenEmbedded(project, folder.Path);
+        using var emulator = await RawDatabase.OpenEmulatorAsync(project);
         var counts = new SortedDictionary<string, int>();
 
-        for (var i = 0; i < (ReadSetting("GREETER_TEST_OPERATIONS") ?? 4000); i++)
+        for (var i = 0; i < (ReadSetting("GREETER_TEST_OPERATIONS") ?? TestSize.Select(quick: 1000, full: 4000)); i++)
         {
             var (name, step) = operations.Next();
             var expected = await RunAsync(step, emulator);
@@ -67,7 +67,7 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
     [Fact]
     public async Task Document_of_another_database_is_refused_as_documented()
     {
-        using var store = RawStore.OpenEmbedded("mine", folder.Path);
+        using var store = RawDatabase.OpenEmbedded("mine", folder.Path);
 
         (await store.GetAsync("DB", ["projects/other/databases/(default)/documents/c/a"])).Should().Be("InvalidArgument");
         (await store.CommitAsync(new Write { Delete = "DBx/documents/c/a" })).Should().Be("InvalidArgument");
@@ -77,7 +77,7 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
     private static int? ReadSetting(string name) =>
         Environment.GetEnvironmentVariable(name) is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : null;
 
-    private static async Task<string> RunAsync(Step step, RawStore store)
+    private static async Task<string> RunAsync(Step step, RawDatabase store)
     {
         try
         {
@@ -93,21 +93,26 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
     {
         var differences = new List<string>();
         var results = new HashSet<string>();
-        foreach (var (name, steps) in cases)
+        var access = new Lock();
+        await Parallel.ForEachAsync(cases, new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (each, _) =>
         {
+            var (name, steps) = each;
             var project = Emulator.NewProject();
-            using var embedded = RawStore.OpenEmbedded(project, Path.Combine(folder.Path, project));
-            using var emulator = await RawStore.OpenEmulatorAsync(project);
+            using var embedded = RawDatabase.OpenEmbedded(project, Path.Combine(folder.Path, project));
+            using var emulator = await RawDatabase.OpenEmulatorAsync(project);
             foreach (var step in steps.Append(store => store.GetAsync("c/a")))
             {
                 var (expected, actual) = (await RunAsync(step, emulator), await RunAsync(step, embedded));
-                results.Add(expected);
-                if (actual != expected)
+                lock (access)
                 {
-                    differences.Add($"{name}: {Cut(expected)} from the emulator, {Cut(actual)} from the embedded store");
+                    results.Add(expected);
+                    if (actual != expected)
+                    {
+                        differences.Add($"{name}: {Cut(expected)} from the emulator, {Cut(actual)} from the embedded store");
+                    }
                 }
             }
-        }
+        });
         differences.Should().BeEmpty();
         results.Should().Contain("t1").And.Contain("InvalidArgument", "successes and failures were compared");
     }
@@ -328,7 +333,7 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
         {
             foreach (var write in writes)
             {
-                Step[] Case(Func<RawStore, Write> conditional) =>
+                Step[] Case(Func<RawDatabase, Write> conditional) =>
                 [
                     Commit(Set("c/b", ("x", Integer(1)))),
                     Commit(Set(isPresent ? "c/a" : "c/b", ("x", Integer(1)))),
@@ -406,7 +411,7 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
         }
     }
 
-    private static Write Require(RawStore store, int kind, Write write) => kind switch
+    private static Write Require(RawDatabase store, int kind, Write write) => kind switch
     {
         0 => write,
         1 or 2 => Exists(kind == 1, write),
@@ -463,7 +468,7 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
             var conflicting = random.Next(3) == 0 ? Write(values.Pick(Paths)) : null;
             return ($"transact {string.Join(' ', reads)} {string.Join(' ', writes)} {conflicting}", RunAsync);
 
-            async Task<string> RunAsync(RawStore store)
+            async Task<string> RunAsync(RawDatabase store)
             {
                 var attempts = 0;
                 var seen = await store.Db.RunTransactionAsync(async transaction =>

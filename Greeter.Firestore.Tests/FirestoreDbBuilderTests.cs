@@ -119,7 +119,7 @@ public class FirestoreDbBuilderTests
     }
 
     [EmulatorFact]
-    public async Task Stored_reference_to_another_project_can_be_followed()
+    public async Task Reference_to_another_project_can_be_read()
     {
         var host = (await Emulator.SharedAsync()).Host;
         FirestoreConnection Open(string project) =>

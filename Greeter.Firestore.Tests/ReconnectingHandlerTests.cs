@@ -5,20 +5,21 @@ using Microsoft.AspNetCore.Http;
 namespace Greeter.Firestore.Tests;
 
 /// <summary>Only unresponsive connections are replaced.</summary>
-[Collection(nameof(Alone))]
 public class ReconnectingHandlerTests
 {
-    private static readonly TimeSpan Long = TimeSpan.FromMilliseconds(700);
+    private static readonly TimeSpan Threshold = TimeSpan.FromMilliseconds(500);
+
+    private readonly SkippingTimeProvider time = new();
 
     [Fact]
     public async Task Call_without_a_response_replaces_the_connection_and_does_not_interrupt_a_response_that_is_being_read()
     {
         var release = new TaskCompletionSource();
         await using var server = await FakeServer.StartAsync(context => RespondAsync(context, release.Task));
-        using var client = new HttpMessageInvoker(new ReconnectingHandler(() => new SocketsHttpHandler()));
-        using var begun = await SendAsync(client, server, "/begin", Timeout.InfiniteTimeSpan);
+        using var client = CreateClient();
+        using var begun = await SendAsync(client, server, "/begin");
 
-        await HangAsync(client, server, Long);
+        await HangAsync(client, server, Threshold);
         var connection = await GetConnectionAsync(client, server);
         release.SetResult();
 
@@ -31,10 +32,10 @@ public class ReconnectingHandlerTests
     public async Task Call_that_was_cancelled_early_keeps_the_connection()
     {
         await using var server = await FakeServer.StartAsync(context => RespondAsync(context, Task.CompletedTask));
-        using var client = new HttpMessageInvoker(new ReconnectingHandler(() => new SocketsHttpHandler()));
+        using var client = CreateClient();
         var connection = await GetConnectionAsync(client, server);
 
-        await HangAsync(client, server, TimeSpan.FromMilliseconds(50));
+        await HangAsync(client, server, Threshold - TimeSpan.FromMilliseconds(1));
 
         (await GetConnectionAsync(client, server)).Should().Be(connection);
     }
@@ -43,12 +44,10 @@ public class ReconnectingHandlerTests
     public async Task Call_without_a_response_keeps_the_connection_if_other_calls_had_one()
     {
         await using var server = await FakeServer.StartAsync(context => RespondAsync(context, Task.CompletedTask));
-        using var client = new HttpMessageInvoker(new ReconnectingHandler(() => new SocketsHttpHandler()));
-        var hanging = HangAsync(client, server, Long);
-        await Task.Delay(Long / 4);
-        var connection = await GetConnectionAsync(client, server);
+        using var client = CreateClient();
+        var connection = "";
 
-        await hanging;
+        await HangAsync(client, server, Threshold, async () => connection = await GetConnectionAsync(client, server));
 
         (await GetConnectionAsync(client, server)).Should().Be(connection);
     }
@@ -69,27 +68,37 @@ public class ReconnectingHandlerTests
         await context.Response.WriteAsync(context.Connection.Id);
     }
 
-    private static async Task HangAsync(HttpMessageInvoker client, FakeServer server, TimeSpan time)
+    private HttpMessageInvoker CreateClient() => new(new ReconnectingHandler(() => new SocketsHttpHandler(), time));
+
+    /// <summary>Makes a call that gets no response, and cancels it after a time.</summary>
+    private async Task HangAsync(HttpMessageInvoker client, FakeServer server, TimeSpan duration, Func<Task>? meanwhile = null)
     {
-        var call = () => SendAsync(client, server, "/hang", time);
-        await call.Should().ThrowAsync<OperationCanceledException>();
+        using var source = new CancellationTokenSource();
+        time.Advance(TimeSpan.FromMilliseconds(1));
+        var call = SendAsync(client, server, "/hang", source.Token);
+        if (meanwhile is not null)
+        {
+            await meanwhile();
+        }
+        time.Advance(duration);
+        await source.CancelAsync();
+        await call.Awaiting(it => it).Should().ThrowAsync<OperationCanceledException>();
     }
 
     private static async Task<string> GetConnectionAsync(HttpMessageInvoker client, FakeServer server)
     {
-        using var response = await SendAsync(client, server, "/", Timeout.InfiniteTimeSpan);
+        using var response = await SendAsync(client, server, "/");
         return await response.Content.ReadAsStringAsync();
     }
 
     private static async Task<HttpResponseMessage> SendAsync(
-        HttpMessageInvoker client, FakeServer server, string path, TimeSpan time)
+        HttpMessageInvoker client, FakeServer server, string path, CancellationToken cancellationToken = default)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(server.Address, path))
         {
             Version = HttpVersion.Version20,
             VersionPolicy = HttpVersionPolicy.RequestVersionExact,
         };
-        using var timeout = new CancellationTokenSource(time);
-        return await client.SendAsync(request, timeout.Token);
+        return await client.SendAsync(request, cancellationToken);
     }
 }

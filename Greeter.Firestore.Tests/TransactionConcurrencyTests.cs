@@ -1,8 +1,9 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 
 namespace Greeter.Firestore.Tests;
 
-/// <summary>Transactions that run at the same time in one process: no update is lost, and no transaction waits in vain.</summary>
+/// <summary>Concurrent transactions in one process: preconditions, cache, and locks together.</summary>
 public sealed class TransactionConcurrencyTests : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
@@ -23,7 +24,7 @@ public sealed class TransactionConcurrencyTests : IDisposable
     {
         await CountAsync(document);
         var (hasResponded, isOver) = (false, false);
-        Wire.Responded = (method, earlier) =>
+        Wire.HasResponded = (method, earlier) =>
         {
             Volatile.Write(ref hasResponded, method == Wire.Commit && earlier == 1 || Volatile.Read(ref hasResponded));
             return Task.CompletedTask;
@@ -64,7 +65,7 @@ public sealed class TransactionConcurrencyTests : IDisposable
         await document.SetAsync(Fields(1));
         var (hasRead, isChanged) = (new TaskCompletionSource(), new TaskCompletionSource());
         Task<DocumentSnapshot>? read = null;
-        Wire.Responded = async (method, _) =>
+        Wire.HasResponded = async (method, _) =>
         {
             if (method == Wire.Read && !isChanged.Task.IsCompleted)
             {
@@ -72,7 +73,7 @@ public sealed class TransactionConcurrencyTests : IDisposable
                 await isChanged.Task.WaitAsync(Patience);
             }
         };
-        Wire.Answer = async (method, earlier, _) =>
+        Wire.Respond = async (method, earlier, _) =>
         {
             // Between the read and the commit another process changes the document; then the read ends.
             if (method == Wire.Commit && earlier == 1)
@@ -104,10 +105,10 @@ public sealed class TransactionConcurrencyTests : IDisposable
         const int Workers = 32;
         var config = Db.Document("config/global");
         await CountAsync(config);
-        var (committing, areAllThere) = (0, new TaskCompletionSource());
+        var (committing, areAllCommitting) = (0, new TaskCompletionSource());
         var worker = new AsyncLocal<int>();
         var conflicted = new ConcurrentDictionary<int, bool>();
-        Wire.Answer = async (method, _, cancellationToken) =>
+        Wire.Respond = async (method, _, cancellationToken) =>
         {
             if (method != Wire.Commit)
             {
@@ -119,9 +120,9 @@ public sealed class TransactionConcurrencyTests : IDisposable
             }
             if (Interlocked.Increment(ref committing) == Workers)
             {
-                areAllThere.SetResult();
+                areAllCommitting.SetResult();
             }
-            await areAllThere.Task.WaitAsync(Patience, cancellationToken);
+            await areAllCommitting.Task.WaitAsync(Patience, cancellationToken);
             return null;
         };
 
@@ -164,11 +165,11 @@ public sealed class TransactionConcurrencyTests : IDisposable
     }
 
     [Fact]
-    public async Task Cached_document_newer_than_the_stored_one_is_read_again()
+    public async Task Cached_document_newer_than_the_one_in_Firestore_is_read_again()
     {
         await CountAsync(document);
         // A server whose clock was set back calls a precondition from the future invalid.
-        Wire.Answer = (method, earlier, _) => Task.FromResult(
+        Wire.Respond = (method, earlier, _) => Task.FromResult(
             method == Wire.Commit && earlier == 1 ? Wire.Failure(StatusCode.InvalidArgument) : null);
 
         (await CountAsync(document)).Should().Be(2);
@@ -179,7 +180,8 @@ public sealed class TransactionConcurrencyTests : IDisposable
     [Theory, OnEmbedded, OnEmulator]
     public async Task Sixteen_clients_of_one_document_cause_no_conflict_and_one_call_a_transaction(Store store)
     {
-        const int Clients = 16, Transactions = 2000;
+        const int Clients = 16;
+        var transactions = TestSize.Select(quick: 400, full: 2000);
         using var shared = await TestDatabase.OpenAsync(store);
         var counter = shared.Db.Document("sessions/one");
         await shared.Db.RunTransactionAsync(transaction =>
@@ -187,7 +189,7 @@ public sealed class TransactionConcurrencyTests : IDisposable
             transaction.Create(counter, Fields(0));
             return Task.CompletedTask;
         });
-        var left = Transactions;
+        var left = transactions;
 
         var counts = await Task.WhenAll(Enumerable.Range(0, Clients).Select(_ => Task.Run(async () =>
         {
@@ -199,9 +201,10 @@ public sealed class TransactionConcurrencyTests : IDisposable
             return counts;
         }))).WaitAsync(Patience);
 
-        counts.SelectMany(each => each).Order().Should().Equal(Enumerable.Range(1, Transactions).Select(i => (long)i));
-        shared.Wire.Commits.Should().HaveCount(Transactions + 1, "a conflict would be another commit");
-        shared.Wire.Calls.Should().HaveCount(Transactions + 1);
+        counts.SelectMany(each => each).Order().Should().Equal(Enumerable.Range(1, transactions).Select(i => (long)i));
+        counts.Should().OnlyContain(each => each.SequenceEqual(each.Order()), "the numbers of each client rise");
+        shared.Wire.Commits.Should().HaveCount(transactions + 1, "a conflict would be another commit");
+        shared.Wire.Calls.Should().HaveCount(transactions + 1);
     }
 
     [Theory, OnEmbedded, OnEmulator]
@@ -223,9 +226,11 @@ public sealed class TransactionConcurrencyTests : IDisposable
     [Fact]
     public async Task Transaction_waits_one_second_for_a_lock_at_most()
     {
-        await CountAsync(document);
+        var db = database.OpenWithShortLockWait();
+        Task<long> CountHereAsync() => db.RunTransactionAsync(transaction => CountAsync(transaction, document));
+        await CountHereAsync();
         var (isHeld, isReleased) = (new TaskCompletionSource(), new TaskCompletionSource());
-        var holder = Db.RunTransactionAsync(async transaction =>
+        var holder = db.RunTransactionAsync(async transaction =>
         {
             var views = await CountAsync(transaction, document);
             isHeld.TrySetResult();
@@ -233,8 +238,10 @@ public sealed class TransactionConcurrencyTests : IDisposable
             return views;
         });
         await isHeld.Task.WaitAsync(Patience);
+        var started = Stopwatch.GetTimestamp();
 
-        (await CountAsync(document).WaitAsync(Patience)).Should().Be(2);
+        (await CountHereAsync().WaitAsync(Patience)).Should().Be(2);
+        Stopwatch.GetElapsedTime(started).TotalSeconds.Should().BeGreaterThan(0.9);
 
         isReleased.SetResult();
         (await holder).Should().Be(3, "it conflicts and runs again");
@@ -289,7 +296,7 @@ public sealed class TransactionConcurrencyTests : IDisposable
         await holder;
         await read!.WaitAsync(Patience);
 
-        (await CountAsync(document).WaitAsync(TimeSpan.FromMilliseconds(900))).Should().Be(3, "the lock is free at once");
+        (await CountAsync(document).WaitAsync(Patience / 2)).Should().Be(3, "the lock is released");
     }
 
     [Fact]
@@ -315,7 +322,7 @@ public sealed class TransactionConcurrencyTests : IDisposable
     }
 
     [Fact]
-    public async Task One_attempt_reads_afresh()
+    public async Task Only_allowed_attempt_never_starts_from_the_cache()
     {
         await CountAsync(document);
         await database.OpenAnother().Document("sessions/one").SetAsync(Fields(10));

@@ -2,8 +2,8 @@ using Greeter.Firestore;
 
 namespace Greeter.Firestore.Tests;
 
-/// <summary>What a transaction promises, on both stores. Conflicts are forced: somebody else writes between its read and its
-/// commit.</summary>
+/// <summary>Transactions on the embedded store and on the emulator. In most tests, another write comes between a transaction's read and
+/// its commit.</summary>
 public class TransactionTests
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
@@ -22,7 +22,7 @@ public class TransactionTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task Of_two_that_read_the_same_one_runs_again(Store store)
+    public async Task Of_two_concurrent_transactions_on_one_document_one_runs_again(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("sessions/one");
@@ -49,7 +49,7 @@ public class TransactionTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task A_document_that_somebody_else_created_is_not_overwritten(Store store)
+    public async Task Document_that_another_client_created_is_not_overwritten(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("sessions/one");
@@ -61,7 +61,7 @@ public class TransactionTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task A_document_that_somebody_else_deleted_is_not_brought_back(Store store)
+    public async Task Document_that_another_client_deleted_is_not_restored(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("sessions/one");
@@ -74,7 +74,7 @@ public class TransactionTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task A_document_that_was_deleted_and_made_again_is_another_one(Store store)
+    public async Task Document_that_was_deleted_and_created_again_is_a_conflict(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("sessions/one");
@@ -90,14 +90,14 @@ public class TransactionTests
     }
 
     [Theory]
-    [OnEmbedded("there", "changed"), OnEmulator("there", "changed")]
-    [OnEmbedded("there", "deleted"), OnEmulator("there", "deleted")]
+    [OnEmbedded("exists", "changed"), OnEmulator("exists", "changed")]
+    [OnEmbedded("exists", "deleted"), OnEmulator("exists", "deleted")]
     [OnEmbedded("missing", "created"), OnEmulator("missing", "created")]
-    public async Task A_document_that_was_only_read_counts_too(Store store, string before, string after)
+    public async Task Change_of_a_document_that_was_only_read_is_a_conflict(Store store, string before, string after)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var (rule, result) = (database.Db.Document("rules/one"), database.Db.Document("results/one"));
-        if (before == "there")
+        if (before == "exists")
         {
             await rule.SetAsync(Views(1));
         }
@@ -118,13 +118,13 @@ public class TransactionTests
     }
 
     [Theory]
-    [OnEmbedded("there"), OnEmulator("there")]
+    [OnEmbedded("exists"), OnEmulator("exists")]
     [OnEmbedded("missing"), OnEmulator("missing")]
-    public async Task Guarding_a_document_leaves_it_as_it_is(Store store, string before)
+    public async Task Check_of_a_document_that_was_only_read_does_not_change_it(Store store, string before)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var (rule, result) = (database.Db.Document("rules/one"), database.Db.Document("results/one"));
-        if (before == "there")
+        if (before == "exists")
         {
             await rule.SetAsync(Views(1));
         }
@@ -137,14 +137,14 @@ public class TransactionTests
         });
 
         var later = await rule.GetSnapshotAsync();
-        later.Exists.Should().Be(before == "there");
+        later.Exists.Should().Be(before == "exists");
         later.UpdateTime.Should().Be(earlier.UpdateTime);
         later.ToDictionary().Should().BeEquivalentTo(earlier.ToDictionary());
         database.Wire.Commits.Last().Writes.Should().HaveCount(2);
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task Two_documents_that_were_read_belong_together(Store store)
+    public async Task Reads_of_two_documents_are_consistent(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var (one, two) = (database.Db.Document("accounts/one"), database.Db.Document("accounts/two"));
@@ -167,7 +167,7 @@ public class TransactionTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task Many_documents_may_be_read_side_by_side(Store store)
+    public async Task Documents_can_be_read_concurrently(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var documents = Enumerable.Range(0, 20).Select(i => database.Db.Document($"accounts/{i}")).ToList();
@@ -188,7 +188,7 @@ public class TransactionTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task All_of_it_is_written_or_nothing(Store store)
+    public async Task All_writes_are_stored_or_none(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var (one, two) = (database.Db.Document("accounts/one"), database.Db.Document("accounts/__two__"));
@@ -205,7 +205,7 @@ public class TransactionTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task Writes_are_done_in_their_order(Store store)
+    public async Task Writes_are_applied_in_order(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("sessions/one");
@@ -223,7 +223,7 @@ public class TransactionTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task A_document_that_was_read_can_be_deleted(Store store)
+    public async Task Delete_of_a_document_that_changed_runs_the_transaction_again(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("sessions/one");
@@ -245,11 +245,11 @@ public class TransactionTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task Nothing_is_written_when_the_callback_fails(Store store)
+    public async Task Nothing_is_written_if_the_callback_fails(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("sessions/one");
-        var failure = new RpcException(new Status(StatusCode.Unavailable, "the callback's own"));
+        var failure = new RpcException(new Status(StatusCode.Unavailable, "from the callback"));
 
         var run = () => database.Db.RunTransactionAsync(async transaction =>
         {
@@ -264,36 +264,20 @@ public class TransactionTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task Nothing_is_written_when_a_later_attempt_fails(Store store)
+    public async Task Nothing_is_written_if_a_later_attempt_fails(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("sessions/one");
 
         var run = () => CountAsync(
-            database, document, () => document.SetAsync(Views(10)), _ => throw new FormatException("no more"));
+            database, document, () => document.SetAsync(Views(10)), _ => throw new FormatException("from the second attempt"));
 
         await run.Should().ThrowAsync<FormatException>();
         (await ViewsAsync(document)).Should().Be(10);
     }
 
     [Fact]
-    public async Task A_read_after_a_write_is_refused()
-    {
-        using var database = TestDatabase.OpenEmbedded();
-        var document = database.Db.Document("sessions/one");
-
-        var run = () => database.Db.RunTransactionAsync(async transaction =>
-        {
-            transaction.Delete(document);
-            await transaction.GetSnapshotAsync(document);
-        });
-
-        await run.Should().ThrowAsync<InvalidOperationException>();
-        database.Wire.Calls.Should().BeEmpty();
-    }
-
-    [Fact]
-    public async Task The_same_document_read_twice_is_the_same_snapshot()
+    public async Task Second_read_of_a_document_returns_the_same_snapshot()
     {
         using var database = TestDatabase.OpenEmbedded();
         var document = database.Db.Document("sessions/one");
@@ -310,18 +294,18 @@ public class TransactionTests
     }
 
     [Fact]
-    public async Task The_same_document_read_twice_at_once_is_the_same_snapshot()
+    public async Task Concurrent_reads_of_a_document_return_the_same_snapshot()
     {
         using var database = TestDatabase.OpenEmbedded();
         var document = database.Db.Document("sessions/one");
-        var areBothThere = new TaskCompletionSource();
-        database.Wire.Answer = async (_, earlier, cancellationToken) =>
+        var haveBothStarted = new TaskCompletionSource();
+        database.Wire.Respond = async (_, earlier, cancellationToken) =>
         {
             if (earlier == 1)
             {
-                areBothThere.SetResult();
+                haveBothStarted.SetResult();
             }
-            await areBothThere.Task.WaitAsync(Patience, cancellationToken);
+            await haveBothStarted.Task.WaitAsync(Patience, cancellationToken);
             return null;
         };
 
@@ -333,7 +317,7 @@ public class TransactionTests
     }
 
     [Fact]
-    public async Task The_callback_sees_the_token_and_the_database()
+    public async Task Transaction_has_the_token_and_the_database()
     {
         using var database = TestDatabase.OpenEmbedded();
         using var source = new CancellationTokenSource();
@@ -346,42 +330,14 @@ public class TransactionTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task Sixteen_at_once_lose_nothing(Store store)
+    public async Task Cancelled_transactions_block_no_other_transaction(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("sessions/one");
-        async Task<List<long>> CountAsync()
-        {
-            var results = new List<long>();
-            for (var i = 0; i < 50; i++)
-            {
-                results.Add(await database.Db.RunTransactionAsync(async transaction =>
-                {
-                    var read = await transaction.GetSnapshotAsync(document);
-                    var views = read.Exists ? Views(read) + 1 : 1;
-                    transaction.Set(document, Views(views), SetOptions.MergeAll);
-                    return views;
-                }));
-            }
-            return results;
-        }
-
-        var results = await Task.WhenAll(Enumerable.Range(0, 16).Select(_ => Task.Run(CountAsync))).WaitAsync(Patience);
-
-        results.SelectMany(each => each).Order().Should().Equal(Enumerable.Range(1, 800).Select(i => (long)i));
-        results.Should().OnlyContain(each => each.SequenceEqual(each.Order()), "each visitor's numbers rise");
-        (await ViewsAsync(document)).Should().Be(800);
-    }
-
-    [Theory, OnEmbedded, OnEmulator]
-    public async Task Who_is_cancelled_while_many_compete_locks_nobody_out(Store store)
-    {
-        using var database = await TestDatabase.OpenAsync(store);
-        var document = database.Db.Document("sessions/one");
-        var stored = 0;
+        var committed = 0;
         async Task CountAsync(int i)
         {
-            // A third of them give up sooner or later; what they had written by then may count or not.
+            // A third of them are cancelled after up to 40 ms. Their views may count or not.
             using var source = new CancellationTokenSource(i % 3 == 0 ? TimeSpan.FromMilliseconds(i % 40) : Patience);
             try
             {
@@ -392,7 +348,7 @@ public class TransactionTests
                         transaction.Set(document, Views(read.Exists ? Views(read) + 1 : 1));
                     },
                     cancellationToken: source.Token);
-                Interlocked.Increment(ref stored);
+                Interlocked.Increment(ref committed);
             }
             catch (OperationCanceledException) when (i % 3 == 0)
             {
@@ -401,8 +357,8 @@ public class TransactionTests
 
         await Task.WhenAll(Enumerable.Range(0, 300).Select(i => Task.Run(() => CountAsync(i)))).WaitAsync(Patience);
 
-        stored.Should().BeGreaterThanOrEqualTo(200);
-        (await ViewsAsync(document)).Should().BeInRange(stored, 300);
+        committed.Should().BeGreaterThanOrEqualTo(200);
+        (await ViewsAsync(document)).Should().BeInRange(committed, 300);
     }
 
     private static Dictionary<string, object> Views(long views) => new() { ["views"] = views };
@@ -411,7 +367,7 @@ public class TransactionTests
 
     private static async Task<long> ViewsAsync(DocumentReference document) => Views(await document.GetSnapshotAsync());
 
-    /// <summary>Counts a view; in the first attempt somebody else does something between the read and the commit.</summary>
+    /// <summary>Counts a view. In the first attempt, something else happens between the read and the commit.</summary>
     private static async Task<(string Result, int Attempts)> CountAsync(
         TestDatabase database, DocumentReference document, Func<Task> meanwhile, Action<DocumentSnapshot>? later = null)
     {

@@ -537,7 +537,7 @@ public class ValueTests
     {
         using var database = TestDatabase.OpenEmbedded();
         var document = database.Db.Document("values/one");
-        database.Wire.Answer = (_, _, _) => Task.FromResult<HttpResponseMessage?>(Wire.Success(new BatchGetDocumentsResponse
+        database.Wire.Respond = (_, _, _) => Task.FromResult<HttpResponseMessage?>(Wire.Success(new BatchGetDocumentsResponse
         {
             ReadTime = new() { Seconds = 2 },
             Found = new Document { Name = document.Path, UpdateTime = new() { Seconds = 1 }, Fields = { ["field"] = value } },

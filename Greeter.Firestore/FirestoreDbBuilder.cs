@@ -100,7 +100,7 @@ public sealed partial class FirestoreDbBuilder
         }
         var projectId = NullIfEmpty(ProjectId) ?? DefaultEmulatorProject;
         return CreateConnection(
-            projectId, new ReconnectingHandler(CreateSocketsHandler), address, AuthorizeEmulator,
+            projectId, new ReconnectingHandler(CreateSocketsHandler, TimeProvider.System), address, AuthorizeEmulator,
             $"the Firestore emulator at {address.Authority}, project {projectId}");
     }
 
@@ -110,7 +110,7 @@ public sealed partial class FirestoreDbBuilder
         var projectId = NullIfEmpty(ProjectId) ?? credentials.FindProjectId();
         var address = new Uri($"https://{NullIfEmpty(Endpoint) ?? DefaultEndpoint}");
         return CreateConnection(
-            projectId, new ReconnectingHandler(CreateSocketsHandler), address, credentials.AuthorizeAsync,
+            projectId, new ReconnectingHandler(CreateSocketsHandler, TimeProvider.System), address, credentials.AuthorizeAsync,
             $"Cloud Firestore, project {projectId}, database {NullIfEmpty(DatabaseId) ?? DefaultDatabase}");
     }
 

@@ -4,24 +4,26 @@ using Greeter.Firestore.Transport;
 
 namespace Greeter.Firestore.Tests.Infrastructure;
 
-/// <summary>An empty database on one of the stores, and the wire to it.</summary>
+/// <summary>An empty database in the embedded store or the emulator, and the transport to it.</summary>
 internal sealed class TestDatabase : IDisposable
 {
+    // On a busy machine, a test must not depend on the limit for locks.
+    private static readonly TimeSpan LongLockWait = TimeSpan.FromSeconds(30);
+
     private readonly TemporaryFolder folder = new();
     private readonly FirestoreClient client;
 
-    private TestDatabase(Func<string, HttpMessageHandler> store, Uri address, TimeProvider? time)
+    private TestDatabase(Func<string, HttpMessageHandler> open, Uri address, TimeProvider? time)
     {
-        Wire = new Wire(store(folder.Path));
-        // Patient calls: the machine may be busy, and a commit whose time is up is not repeated.
+        Wire = new Wire(open(folder.Path));
+        // A long deadline: on a busy machine a call must not end in DEADLINE_EXCEEDED.
         client = new FirestoreClient(new GrpcChannel(Wire, address, authorize: null, TimeSpan.FromSeconds(30)), time);
-        Db = new FirestoreDb(Emulator.NewProject(), "(default)", client);
+        Db = new FirestoreDb(Emulator.NewProject(), "(default)", client, CreateCache());
     }
 
     public FirestoreDb Db { get; }
 
     public Wire Wire { get; }
-
 
     public static TestDatabase OpenEmbedded(TimeProvider? time = null) =>
         new(folder => EmbeddedFirestore.Open(folder, TimeProvider.System), new Uri("http://embedded"), time);
@@ -36,8 +38,13 @@ internal sealed class TestDatabase : IDisposable
         return new(_ => new SocketsHttpHandler(), new Uri($"http://{emulator.Host}"), time: null);
     }
 
-    /// <summary>The same database as another process has it: with gates and a memory of its own.</summary>
-    public FirestoreDb OpenAnother() => new(Db.ProjectId, Db.DatabaseId, client);
+    /// <summary>Returns the same database as another process opens it: with its own cache and locks.</summary>
+    public FirestoreDb OpenAnother() => new(Db.ProjectId, Db.DatabaseId, client, CreateCache());
+
+    /// <summary>Returns the same database as another process opens it, with the product's limit for locks.</summary>
+    public FirestoreDb OpenWithShortLockWait() => new(Db.ProjectId, Db.DatabaseId, client);
+
+    private static DocumentCache CreateCache() => new() { MaxLockWait = LongLockWait };
 
     public void Dispose()
     {

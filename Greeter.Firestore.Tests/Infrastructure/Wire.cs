@@ -8,36 +8,36 @@ using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Tests.Infrastructure;
 
-/// <summary>The way from the client to its store: keeps what was called, and answers in the store's place where a test says
-/// so.</summary>
-internal sealed class Wire(HttpMessageHandler store) : DelegatingHandler(store)
+/// <summary>The transport between the client and the embedded store or the emulator. Records the calls, and responds itself where a test
+/// says so.</summary>
+internal sealed class Wire(HttpMessageHandler server) : DelegatingHandler(server)
 {
     public const string Read = "BatchGetDocuments";
     public const string Commit = "Commit";
 
     private readonly ConcurrentQueue<string> calls = [];
 
-    /// <summary>The methods called so far.</summary>
+    /// <summary>Gets the methods called so far.</summary>
     public IEnumerable<string> Calls => calls;
 
-    /// <summary>The commits so far.</summary>
+    /// <summary>Gets the commits so far.</summary>
     public ConcurrentQueue<CommitRequest> Commits { get; } = [];
 
-    /// <summary>From a method and how many of its calls there were before to an answer; null sends the call to the
-    /// store.</summary>
-    public Func<string, int, CancellationToken, Task<HttpResponseMessage?>>? Answer { get; set; }
+    /// <summary>Gets or sets what responds to a call: from the method and the number of its earlier calls to a response, or null if the
+    /// server responds.</summary>
+    public Func<string, int, CancellationToken, Task<HttpResponseMessage?>>? Respond { get; set; }
 
-    /// <summary>Gets or sets what happens after the store has responded and before the client sees it: from a method and how
-    /// many of its calls there were before.</summary>
-    public Func<string, int, Task>? Responded { get; set; }
+    /// <summary>Gets or sets what happens between a response and the client that receives it: from the method and the number of its
+    /// earlier calls.</summary>
+    public Func<string, int, Task>? HasResponded { get; set; }
 
     /// <summary>Fails the first calls of a method with these statuses.</summary>
-    public void Fail(string method, params StatusCode[] statuses) => Answer = (called, earlier, _) =>
+    public void Fail(string method, params StatusCode[] statuses) => Respond = (called, earlier, _) =>
         Task.FromResult(called == method && earlier < statuses.Length ? Failure(statuses[earlier]) : null);
 
     public static HttpResponseMessage Success(IMessage message) => Create(GrpcFrame.Encode(message), StatusCode.OK, "");
 
-    public static HttpResponseMessage Failure(StatusCode status, string detail = "as the test wants it") =>
+    public static HttpResponseMessage Failure(StatusCode status, string detail = "injected by the test") =>
         Create([], status, detail);
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
@@ -54,11 +54,11 @@ internal sealed class Wire(HttpMessageHandler store) : DelegatingHandler(store)
             var frame = await request.Content!.ReadAsByteArrayAsync(cancellationToken);
             Commits.Enqueue(CommitRequest.Parser.ParseFrom(frame, GrpcFrame.HeaderSize, frame.Length - GrpcFrame.HeaderSize));
         }
-        var answer = Answer is null ? null : await Answer(method, earlier, cancellationToken);
-        var response = answer ?? await base.SendAsync(request, cancellationToken);
-        if (Responded is not null)
+        var response = Respond is null ? null : await Respond(method, earlier, cancellationToken);
+        response ??= await base.SendAsync(request, cancellationToken);
+        if (HasResponded is not null)
         {
-            await Responded(method, earlier);
+            await HasResponded(method, earlier);
         }
         return response;
     }

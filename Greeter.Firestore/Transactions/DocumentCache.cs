@@ -20,6 +20,9 @@ internal sealed class DocumentCache
     // A full cache sorts all entries to find the oldest ones, so it removes many at a time.
     private readonly MemoryCache entries = new(new MemoryCacheOptions { SizeLimit = MaxBytes, CompactionPercentage = 0.25 });
 
+    /// <summary>Gets how long a transaction waits for locks in all.</summary>
+    public TimeSpan MaxLockWait { get; init; } = TimeSpan.FromSeconds(1);
+
     /// <summary>Gets the recent hit rate.</summary>
     public HitRate HitRate { get; } = new();
 

@@ -9,11 +9,10 @@ namespace Greeter.Firestore.Transactions;
 /// </summary>
 /// <remarks>Reads of a transaction may use it at the same time, and may still use it when the transaction has ended without them.
 /// </remarks>
-internal sealed class DocumentLock(bool isEnabled)
+/// <param name="isEnabled">Whether the transaction takes locks.</param>
+/// <param name="maxWait">How long it waits for locks in all.</param>
+internal sealed class DocumentLock(bool isEnabled, TimeSpan maxWait)
 {
-    /// <summary>How long a transaction waits for locks in all.</summary>
-    private static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(1);
-
     private readonly Lock access = new();
     private CachedDocument? document;
     private bool isHeld;
@@ -35,7 +34,7 @@ internal sealed class DocumentLock(bool isEnabled)
         var isAcquired = false;
         try
         {
-            isAcquired = await wanted.LockAsync(waited < MaxWait ? MaxWait - waited : TimeSpan.Zero, cancellationToken);
+            isAcquired = await wanted.LockAsync(waited < maxWait ? maxWait - waited : TimeSpan.Zero, cancellationToken);
         }
         finally
         {

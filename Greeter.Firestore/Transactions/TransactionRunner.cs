@@ -18,7 +18,7 @@ internal sealed class TransactionRunner(
     // A transaction in another one's callback must not wait for a lock that the other one holds.
     private static readonly AsyncLocal<bool> IsInTransaction = new();
 
-    private readonly DocumentLock documentLock = new(isEnabled: !IsInTransaction.Value);
+    private readonly DocumentLock documentLock = new(isEnabled: !IsInTransaction.Value, cache.MaxLockWait);
     private readonly Backoff backoff = client.CreateBackoff(cancellationToken);
     private IReadOnlyList<DocumentSnapshot> failedReads = [];
     private int unchangedAttempts;

@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace Greeter.Firestore.Transport;
 
 /// <summary>Replaces HTTP/2 connections that are open but unresponsive.</summary>
@@ -10,7 +8,8 @@ namespace Greeter.Firestore.Transport;
 /// <see cref="Threshold"/> at most.
 /// </remarks>
 /// <param name="create">Creates the handler that holds the connections.</param>
-internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create) : HttpMessageHandler
+/// <param name="time">The clock.</param>
+internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create, TimeProvider time) : HttpMessageHandler
 {
     /// <summary>How long a call must have waited. A visitor who leaves sooner says nothing about the connection.</summary>
     private static readonly TimeSpan Threshold = TimeSpan.FromMilliseconds(500);
@@ -21,15 +20,15 @@ internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create) : Htt
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
         var connections = Enter();
-        var started = Stopwatch.GetTimestamp();
+        var started = time.GetTimestamp();
         try
         {
             var response = await connections.Invoker.SendAsync(request, cancellationToken);
-            Volatile.Write(ref connections.LastResponse, Stopwatch.GetTimestamp());
+            Volatile.Write(ref connections.LastResponse, time.GetTimestamp());
             return response;
         }
         catch (OperationCanceledException) when (
-            Stopwatch.GetElapsedTime(started) >= Threshold && Volatile.Read(ref connections.LastResponse) < started)
+            time.GetElapsedTime(started) >= Threshold && Volatile.Read(ref connections.LastResponse) < started)
         {
             Replace(connections);
             throw;
@@ -82,7 +81,7 @@ internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create) : Htt
 
     private sealed class Connections(HttpMessageHandler handler)
     {
-        /// <summary>When the latest response began, in <see cref="Stopwatch"/> ticks.</summary>
+        /// <summary>When the latest response began, as <see cref="TimeProvider.GetTimestamp"/> has it.</summary>
         public long LastResponse;
 
         public HttpMessageInvoker Invoker { get; } = new(handler);

@@ -2,8 +2,8 @@ using System.Collections.Concurrent;
 
 namespace Greeter.Firestore.Tests.Infrastructure;
 
-/// <summary>A clock that jumps to the end of each pause, and keeps how long the pauses were.</summary>
-internal sealed class HurriedTime : TimeProvider
+/// <summary>A clock that skips to the end of each pause, and records the durations of the pauses.</summary>
+internal sealed class SkippingTimeProvider : TimeProvider
 {
     private readonly ConcurrentQueue<TimeSpan> pauses = [];
     private long now;
@@ -12,8 +12,11 @@ internal sealed class HurriedTime : TimeProvider
 
     public IReadOnlyList<TimeSpan> Pauses => [.. pauses];
 
-    /// <summary>Does something at the n-th pause, which then does not end by itself.</summary>
+    /// <summary>Runs an action at the n-th pause. That pause then ends only with its token.</summary>
     public void StopAt(int n, Action action) => (stop, onStop) = (n, action);
+
+    /// <summary>Moves the clock forward.</summary>
+    public void Advance(TimeSpan duration) => Interlocked.Add(ref now, duration.Ticks);
 
     public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 

@@ -12,20 +12,23 @@ namespace Greeter.Firestore.Tests.Infrastructure;
 using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
 /// <summary>
-/// The embedded store or the emulator, called without the client. Responses are texts in which times are t1, t2, … in the order
-/// of their first appearance, so that two responses can be compared. In names DB stands for the database.
+/// A database in the embedded store or the emulator, called without the client. Responses are texts in which times are t1, t2, … in
+/// the order of their first appearance, so that two responses can be compared. In names, DB stands for the database.
 /// </summary>
-internal sealed class RawStore : IDisposable
+internal sealed class RawDatabase : IDisposable
 {
+    // All databases in the emulator share one connection.
+    private static readonly SocketsHttpHandler EmulatorHandler = new() { UseProxy = false };
+
     private readonly HttpMessageInvoker invoker;
     private readonly Uri address;
     private readonly Dictionary<Timestamp, int> numbers = [];
     private readonly List<Timestamp> times = [];
     private readonly Dictionary<string, List<Timestamp>> versions = [];
 
-    private RawStore(string project, HttpMessageHandler handler, Uri address)
+    private RawDatabase(string project, HttpMessageHandler handler, Uri address)
     {
-        (invoker, this.address) = (new(handler), address);
+        (invoker, this.address) = (new(handler, disposeHandler: handler != EmulatorHandler), address);
         Database = $"projects/{project}/databases/(default)";
         var channel = new GrpcChannel(handler, address, FirestoreDbBuilder.AuthorizeEmulator, TimeSpan.FromSeconds(10));
         Db = new(project, "(default)", new(channel));
@@ -36,11 +39,11 @@ internal sealed class RawStore : IDisposable
     /// <summary>Gets the same database through the client.</summary>
     public FirestoreDb Db { get; }
 
-    public static RawStore OpenEmbedded(string project, string folder) =>
+    public static RawDatabase OpenEmbedded(string project, string folder) =>
         new(project, EmbeddedFirestore.Open(folder, TimeProvider.System), new Uri("http://embedded"));
 
-    public static async Task<RawStore> OpenEmulatorAsync(string project) =>
-        new(project, new SocketsHttpHandler { UseProxy = false }, new Uri($"http://{(await Emulator.SharedAsync()).Host}"));
+    public static async Task<RawDatabase> OpenEmulatorAsync(string project) =>
+        new(project, EmulatorHandler, new Uri($"http://{(await Emulator.SharedAsync()).Host}"));
 
     public void Dispose() => invoker.Dispose();
 
