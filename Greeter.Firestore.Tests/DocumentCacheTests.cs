@@ -3,8 +3,6 @@ using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Tests;
 
-using Time = Google.Protobuf.WellKnownTypes.Timestamp;
-
 /// <summary>A cached document saves a call, and never the check of the commit.</summary>
 public sealed class DocumentCacheTests : IDisposable
 {
@@ -197,10 +195,10 @@ public sealed class DocumentCacheTests : IDisposable
     public void Earlier_version_does_not_replace_a_later_one()
     {
         var cache = new DocumentCache();
-        cache.Store(Version("a", 2), new Time { Seconds = 2 });
-        cache.Store(Version("a", 1), new Time { Seconds = 1 });
+        cache.Store(Version("a", 2), At(2));
+        cache.Store(Version("a", 1), At(1));
 
-        cache.Find("a")!.UpdateTime!.Seconds.Should().Be(2);
+        cache.Find("a")!.UpdateTime.Should().Be(At(2));
     }
 
     [Fact]
@@ -213,7 +211,7 @@ public sealed class DocumentCacheTests : IDisposable
         {
             var document = Version($"{i}", i);
             document.Fields["text"] = new Value { StringValue = text };
-            cache.Store(document, document.UpdateTime);
+            cache.Store(document, At(i));
         }
 
         // A full cache is compacted in the background.
@@ -250,10 +248,12 @@ public sealed class DocumentCacheTests : IDisposable
         return (double)(database.Wire.Calls.Count() - before) / Views;
     }
 
+    private static Timestamp At(int seconds) => Timestamp.FromDateTimeOffset(DateTimeOffset.FromUnixTimeSeconds(seconds));
+
     private static Document Version(string name, int seconds) => new()
     {
         Name = name,
-        UpdateTime = new Time { Seconds = seconds },
+        UpdateTime = At(seconds).ToProto(),
     };
 
     private static Dictionary<string, object?> Views(long views) => new() { ["views"] = views };

@@ -114,7 +114,8 @@ public partial class ChildProcess : IAsyncDisposable
         // The last line that the host logs when it has started.
         await WaitForLineAsync("Content root path", TimeSpan.FromMinutes(1));
         var line = await WaitForLineAsync("Now listening on", TimeSpan.Zero);
-        return new Uri($"http://127.0.0.1:{ListeningPort().Match(line).Groups[1].Value}");
+        var address = new Uri(ListeningAddress().Match(line).Groups[1].Value);
+        return address.Host is "[::]" or "0.0.0.0" ? new Uri($"http://127.0.0.1:{address.Port}") : address;
     }
 
     /// <summary>Sends SIGTERM to the command, as a platform does to stop an instance.</summary>
@@ -152,8 +153,8 @@ public partial class ChildProcess : IAsyncDisposable
     [DefaultDllImportSearchPaths(DllImportSearchPath.System32)]
     private static extern int Kill(int processId, int signal);
 
-    [GeneratedRegex("Now listening on: http://[^ \"]+:([0-9]+)")]
-    private static partial Regex ListeningPort();
+    [GeneratedRegex("Now listening on: (http://[^ \"]+)")]
+    private static partial Regex ListeningAddress();
 
     private void Read(string? line)
     {

@@ -11,8 +11,16 @@ public enum Store
 }
 
 /// <summary>Runs a theory on the embedded store.</summary>
-public sealed class OnEmbeddedAttribute(params object[] more) : DataAttribute
+public sealed class OnEmbeddedAttribute : DataAttribute
 {
+    private readonly object[] more;
+
+    public OnEmbeddedAttribute(params object[] more)
+    {
+        this.more = more;
+        Skip = Improvement.SkipReason(Improvement.EmbeddedStore);
+    }
+
     public override IEnumerable<object[]> GetData(MethodInfo testMethod) => [[Store.Embedded, .. more]];
 }
 
@@ -30,14 +38,16 @@ public sealed class OnEmulatorAttribute : DataAttribute
     public override IEnumerable<object[]> GetData(MethodInfo testMethod) => [[Store.Emulator, .. more]];
 }
 
-/// <summary>A test that needs Google's emulator.</summary>
+/// <summary>Marks a test that needs Google's emulator, and tests an improvement if it is given.</summary>
 public sealed class EmulatorFactAttribute : FactAttribute
 {
-    public EmulatorFactAttribute() => Skip = Emulator.MissingReason;
+    public EmulatorFactAttribute(string? improvement = null) =>
+        Skip = Improvement.SkipReason(improvement) ?? Emulator.MissingReason;
 }
 
-/// <summary>A theory that needs it.</summary>
+/// <summary>Marks a theory that needs Google's emulator, and tests an improvement if it is given.</summary>
 public sealed class EmulatorTheoryAttribute : TheoryAttribute
 {
-    public EmulatorTheoryAttribute() => Skip = Emulator.MissingReason;
+    public EmulatorTheoryAttribute(string? improvement = null) =>
+        Skip = Improvement.SkipReason(improvement) ?? Emulator.MissingReason;
 }

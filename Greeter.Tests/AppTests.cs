@@ -1,5 +1,4 @@
 using System.Net;
-using Greeter.Firestore;
 using Greeter.Tests.Infrastructure;
 
 namespace Greeter.Tests;
@@ -62,7 +61,7 @@ public class AppTests
     [Fact]
     public async Task Session_lifetime_setting_applies_to_the_cookie_and_the_document()
     {
-        await using var app = await GreeterApp.StartAsync(Store.Embedded, ("Session:Lifetime", "02:00:00"));
+        await using var app = await GreeterApp.StartAsync(("Session:Lifetime", "02:00:00"));
         using var visitor = app.CreateVisitor();
 
         using var response = await visitor.GetAsync("/");
@@ -76,7 +75,7 @@ public class AppTests
     [Fact]
     public async Task Response_is_HTML_with_a_cookie_and_security_headers()
     {
-        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await using var app = await GreeterApp.StartAsync();
         using var visitor = app.CreateVisitor();
 
         using var response = await visitor.GetAsync("/");
@@ -106,7 +105,7 @@ public class AppTests
         (await Visit.ReadAsync(await visitor.GetAsync("/"))).Views.Should().Be(3);
     }
 
-    [Theory]
+    [EmulatorTheory]
     [InlineData("POST")]
     [InlineData("PUT")]
     [InlineData("PATCH")]
@@ -116,7 +115,7 @@ public class AppTests
     [InlineData("BREW")]
     public async Task Other_methods_return_405_and_create_no_session(string method)
     {
-        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await using var app = await GreeterApp.StartAsync(Store.Emulator);
         await app.WarmUpAsync();
         using var visitor = app.CreateVisitor();
 
@@ -129,7 +128,7 @@ public class AppTests
         app.Calls.Methods.Should().BeEmpty();
     }
 
-    [Theory]
+    [EmulatorTheory]
     [InlineData("GET", "/favicon.ico")]
     [InlineData("GET", "/index.html")]
     [InlineData("GET", "//")]
@@ -141,7 +140,7 @@ public class AppTests
     [InlineData("GET", "/_ah/warmup")]
     public async Task Other_paths_return_404_and_create_no_session(string method, string path)
     {
-        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await using var app = await GreeterApp.StartAsync(Store.Emulator);
         await app.WarmUpAsync();
 
         var response = await app.SendRawAsync(
@@ -156,7 +155,7 @@ public class AppTests
     [InlineData("Get")]
     public async Task Method_name_is_case_insensitive(string method)
     {
-        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await using var app = await GreeterApp.StartAsync();
 
         var response = await app.SendRawAsync($"{method} / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
 
@@ -168,7 +167,7 @@ public class AppTests
     [InlineData("POST", "/", 405)]
     public async Task Error_response_is_one_line_of_text(string method, string path, int status)
     {
-        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await using var app = await GreeterApp.StartAsync();
         using var visitor = app.CreateVisitor();
 
         using var response = await visitor.SendAsync(new HttpRequestMessage(new HttpMethod(method), path));
@@ -186,17 +185,17 @@ public class AppTests
     [InlineData("http://example.com/")]
     public async Task Path_that_normalizes_to_the_root_returns_the_page(string target)
     {
-        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await using var app = await GreeterApp.StartAsync();
 
         var response = await app.SendRawAsync($"GET {target} HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n");
 
         response.Should().StartWith("HTTP/1.1 200").And.Contain("<body>1 views for ");
     }
 
-    [Theory, OnEmbedded, OnEmulator]
-    public async Task View_takes_one_call_or_two_if_another_client_wrote_the_session(Store store)
+    [EmulatorFact(Improvement.CallCounts)]
+    public async Task View_takes_one_call_or_two_if_another_client_wrote_the_session()
     {
-        await using var app = await GreeterApp.StartAsync(store);
+        await using var app = await GreeterApp.StartAsync(Store.Emulator);
         await app.WarmUpAsync();
         var id = (await app.VisitAsync()).Id!;
         await app.VisitAsync(id);
@@ -287,7 +286,7 @@ public class AppTests
         (await app.Session(id).GetSnapshotAsync()).UpdateTime.Should().Be(before.UpdateTime);
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [ImprovementTheory(Improvement.Contention), OnEmbedded, OnEmulator]
     public async Task Concurrent_views_of_one_session_get_each_number_once(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);

@@ -4,37 +4,12 @@ using Microsoft.Playwright;
 
 namespace Greeter.Tests;
 
-/// <summary>The page in Chromium. Screenshots are in <c>greeter-screenshots</c> in the system's temporary folder.</summary>
-public sealed partial class BrowserTests : IAsyncLifetime
+/// <summary>The page in Chromium.</summary>
+/// <remarks><c>GREETER_SCREENSHOT</c> names a file for a screenshot of the page.</remarks>
+public sealed partial class BrowserTests(BrowserTests.Chromium chromium) : IClassFixture<BrowserTests.Chromium>
 {
-    private GreeterApp app = null!;
-    private IPlaywright playwright = null!;
-    private IBrowser browser = null!;
-
-    public async Task InitializeAsync()
-    {
-        if (ChromiumFactAttribute.Executable is null)
-        {
-            return;
-        }
-        app = await GreeterApp.StartAsync(Store.Embedded);
-        playwright = await Playwright.CreateAsync();
-        browser = await playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions
-        {
-            ExecutablePath = ChromiumFactAttribute.Executable,
-            Args = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        });
-    }
-
-    public async Task DisposeAsync()
-    {
-        if (browser is not null)
-        {
-            await browser.DisposeAsync();
-            playwright.Dispose();
-            await app.DisposeAsync();
-        }
-    }
+    private readonly GreeterApp app = chromium.App!;
+    private readonly IBrowser browser = chromium.Browser!;
 
     [ChromiumFact]
     public async Task Reload_shows_the_same_greeting_and_the_next_count()
@@ -45,7 +20,7 @@ public sealed partial class BrowserTests : IAsyncLifetime
         views.Should().Be(1);
         await page.ReloadAsync();
         (await ReadAsync(page)).Should().Be((2, greeting));
-        await SaveScreenshotAsync(page, "second-view");
+        await SaveScreenshotAsync(page);
         (await page.ContentAsync()).Should().NotContain("&quot;", "the browser shows quotes, not entities");
     }
 
@@ -117,12 +92,11 @@ public sealed partial class BrowserTests : IAsyncLifetime
         var page = await OpenAsync(window);
         var id = (await window.CookiesAsync()).Single().Value;
         await app.Session(id).SetAsync(
-            new Dictionary<string, object> { ["greeting"] = "Olá <script>alert(1)</script> 😀" }, Firestore.SetOptions.MergeAll);
+            new Dictionary<string, object> { ["greeting"] = "Olá <script>alert(1)</script> 😀" }, SetOptions.MergeAll);
 
         await page.ReloadAsync();
 
         (await ReadAsync(page)).Should().Be((2, "Olá <script>alert(1)</script> 😀"));
-        await SaveScreenshotAsync(page, "edited-greeting");
     }
 
     private async Task<IPage> OpenAsync(IBrowserContext window)
@@ -140,10 +114,48 @@ public sealed partial class BrowserTests : IAsyncLifetime
         return (int.Parse(match.Groups[1].Value, null), match.Groups[2].Value);
     }
 
-    private static Task<byte[]> SaveScreenshotAsync(IPage page, string name) => page.ScreenshotAsync(new PageScreenshotOptions
+    private static async Task SaveScreenshotAsync(IPage page)
     {
-        Path = Path.Combine(Path.GetTempPath(), "greeter-screenshots", $"{name}.png"),
-    });
+        if (Environment.GetEnvironmentVariable("GREETER_SCREENSHOT") is { Length: > 0 } path)
+        {
+            await page.SetViewportSizeAsync(320, 60);
+            await page.ScreenshotAsync(new PageScreenshotOptions { Path = Path.GetFullPath(path, Repository.Root) });
+        }
+    }
+
+    /// <summary>A browser and the app that it visits. Both are null if Chromium is missing.</summary>
+    public sealed class Chromium : IAsyncLifetime
+    {
+        private IPlaywright? playwright;
+
+        internal GreeterApp? App { get; private set; }
+
+        internal IBrowser? Browser { get; private set; }
+
+        public async Task InitializeAsync()
+        {
+            if (ChromiumFactAttribute.Executable is { } executable)
+            {
+                App = await GreeterApp.StartAsync();
+                playwright = await Playwright.CreateAsync();
+                Browser = await playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions
+                {
+                    ExecutablePath = executable,
+                    Args = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+                });
+            }
+        }
+
+        public async Task DisposeAsync()
+        {
+            if (Browser is not null)
+            {
+                await Browser.DisposeAsync();
+                playwright!.Dispose();
+                await App!.DisposeAsync();
+            }
+        }
+    }
 
     [GeneratedRegex("^([0-9]+) views for \"(.*)\"$")]
     private static partial Regex Text();

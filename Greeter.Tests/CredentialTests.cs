@@ -12,7 +12,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 namespace Greeter.Tests;
 
 /// <summary>Credentials and tokens for Cloud Firestore. Fake servers record the app's requests.</summary>
-[Collection(nameof(Alone))]
+[Trait("Category", "Slow")]
 public sealed class CredentialTests : IDisposable
 {
     private const string Datastore = "https://www.googleapis.com/auth/datastore";
@@ -26,7 +26,7 @@ public sealed class CredentialTests : IDisposable
         key.Dispose();
     }
 
-    [Fact]
+    [EmulatorFact(Improvement.Advice)]
     public async Task Service_account_key_authorizes_every_call_over_TLS()
     {
         var assertions = new ConcurrentQueue<string>();
@@ -39,14 +39,14 @@ public sealed class CredentialTests : IDisposable
         app.Text.Should().Contain("Cloud Firestore, project key-project, database (default)");
         assertions.Should().ContainSingle();
         ShouldBeSigned(assertions.Single());
-        firestore.Requests.Select(request => request.Path).Distinct().Should().BeEquivalentTo(
+        firestore.Server.Requests.Select(request => request.Path).Distinct().Should().BeEquivalentTo(
             "/google.firestore.v1.Firestore/BatchGetDocuments", "/google.firestore.v1.Firestore/Commit");
-        firestore.Requests.Should().OnlyContain(request =>
+        firestore.Server.Requests.Should().OnlyContain(request =>
             request.Headers["authorization"] == "Bearer token-1"
             && request.Headers["x-goog-request-params"] == "database=projects%2Fkey-project%2Fdatabases%2F%28default%29");
     }
 
-    [Fact]
+    [EmulatorFact]
     public async Task GOOGLE_CLOUD_PROJECT_and_the_database_ID_override_the_key()
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
@@ -59,31 +59,35 @@ public sealed class CredentialTests : IDisposable
 
         await ShouldCountTwoViewsAsync(app);
 
-        app.Text.Should().Contain("Cloud Firestore, project other-project, database greetings");
-        firestore.Requests.Should().OnlyContain(request =>
-            request.Headers["x-goog-request-params"] == "database=projects%2Fother-project%2Fdatabases%2Fgreetings");
+        app.Text.Should().Contain("Firestore, project other-project, database greetings");
+        firestore.Server.Requests.Should().OnlyContain(request =>
+            Uri.UnescapeDataString(request.Headers["x-goog-request-params"]) == "database=projects/other-project/databases/greetings");
+        RequestsShouldBeAuthorized(firestore);
     }
 
-    [Fact]
+    [EmulatorFact]
     public async Task Expiring_token_is_renewed_once_under_load()
     {
-        var assertions = new ConcurrentQueue<string>();
-        await using var tokens = await StartTokenEndpointAsync(assertions, number => number == 1 ? 200 : 3600);
+        var tokens = 0;
+        await using var metadata = await FakeServer.StartAsync(
+            context => AnswerMetadataAsync(context, () => ++tokens, number => number == 1 ? 200 : 3600), HttpProtocols.Http1);
         await using var firestore = await StartFirestoreAsync();
-        await using var app = await StartAsync(firestore, ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")));
+        await using var app = await StartAsync(
+            firestore, ("GCE_METADATA_HOST", metadata.Authority), ("GOOGLE_CLOUD_PROJECT", "renewal"), ("HOME", folder.Path));
 
         using (var load = new Load(app.Address, visitors: 16))
         {
-            await Task.Delay(TimeSpan.FromSeconds(2));
+            await load.UntilAsync(HttpStatusCode.OK);
+            await load.UntilAsync(HttpStatusCode.OK);
             (await load.StopAsync()).Should().OnlyContain(answer => answer.Status == HttpStatusCode.OK);
         }
 
-        assertions.Should().HaveCount(2);
-        firestore.Requests.Select(request => request.Headers["authorization"]).Distinct()
+        tokens.Should().Be(2);
+        firestore.Server.Requests.Select(request => request.Headers["authorization"]).Distinct()
             .Should().Equal("Bearer token-1", "Bearer token-2");
     }
 
-    [Fact]
+    [ImprovementFact(Improvement.Advice)]
     public async Task User_credentials_require_GOOGLE_CLOUD_PROJECT()
     {
         // Google's own token endpoint is out of reach, so this tests only how the app reads the file.
@@ -103,7 +107,7 @@ public sealed class CredentialTests : IDisposable
         output.Should().Contain("The credentials don't name a project. Set GOOGLE_CLOUD_PROJECT");
     }
 
-    [Theory]
+    [EmulatorTheory(Improvement.Advice)]
     [InlineData(400, """{"error": "invalid_grant", "error_description": "Bad key."}""", 500, "invalid_grant Bad key.")]
     [InlineData(503, "overloaded", 503, "access token")]
     public async Task Failed_token_request_is_logged_with_its_reason(int status, string body, int answer, string logged)
@@ -118,7 +122,8 @@ public sealed class CredentialTests : IDisposable
             null);
         await using var firestore = await StartFirestoreAsync();
         await using var app = await StartAsync(
-            firestore, ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")), ("Request__Timeout", "00:00:01"));
+            firestore, ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")), ("Request__Timeout", "00:00:01"),
+            ("Shutdown__Delay", "0"));
         using var visitor = new HttpClient();
 
         using var response = await visitor.GetAsync(app.Address);
@@ -128,29 +133,31 @@ public sealed class CredentialTests : IDisposable
         await app.WaitForExitAsync();
         app.Output.Where(line => line.Contains("\"severity\":\"ERROR\"", StringComparison.Ordinal))
             .Should().ContainSingle().Which.Should().Contain(logged);
-        firestore.Requests.Should().BeEmpty();
+        firestore.Server.Requests.Should().BeEmpty();
     }
 
-    [Fact]
+    [EmulatorFact]
     public async Task Cloud_Run_provides_project_and_token_through_the_metadata_server()
     {
-        await using var metadata = await FakeServer.StartAsync(AnswerMetadataAsync, HttpProtocols.Http1, null);
+        await using var metadata = await FakeServer.StartAsync(
+            context => AnswerMetadataAsync(context, () => 1, _ => 3600), HttpProtocols.Http1);
         await using var firestore = await StartFirestoreAsync();
         await using var app = await StartAsync(
-            firestore, ("GCE_METADATA_HOST", metadata.Authority), ("K_SERVICE", "greeter"), ("HOME", folder.Path));
+            firestore, ("GCE_METADATA_HOST", metadata.Authority), ("HOME", folder.Path),
+            ("K_SERVICE", "greeter"), ("K_REVISION", "greeter-00001-abc"), ("K_CONFIGURATION", "greeter"));
 
         await ShouldCountTwoViewsAsync(app);
 
-        app.Text.Should().Contain("Cloud Firestore, project metadata-project");
+        app.Text.Should().Contain("Firestore, project metadata-project");
         metadata.Requests.Should().Contain(request => request.Path.EndsWith("/token", StringComparison.Ordinal));
         metadata.Requests.Where(request => request.Path != "/")
             .Should().OnlyContain(request => request.Headers["metadata-flavor"] == "Google");
-        firestore.Requests.Should().OnlyContain(request =>
-            request.Headers["authorization"] == "Bearer metadata-token"
+        firestore.Server.Requests.Should().OnlyContain(request =>
+            request.Headers["authorization"] == "Bearer token-1"
             && request.Headers["x-goog-request-params"].Contains("projects%2Fmetadata-project%2F", StringComparison.Ordinal));
     }
 
-    [Fact]
+    [ImprovementFact(Improvement.Advice)]
     public async Task Metadata_server_without_a_project_ID_stops_the_start_with_one_sentence()
     {
         await using var metadata = await FakeServer.StartAsync(
@@ -172,7 +179,7 @@ public sealed class CredentialTests : IDisposable
             .And.EndWith("Set GOOGLE_CLOUD_PROJECT.");
     }
 
-    [Fact]
+    [EmulatorFact]
     public async Task Heroku_config_variable_with_a_key_becomes_the_credentials_file()
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
@@ -185,24 +192,24 @@ public sealed class CredentialTests : IDisposable
             $". ./.profile; exec dotnet {Path.Combine(AppContext.BaseDirectory, "Greeter.Api.dll")}",
             ("HOME", folder.Path),
             ("GOOGLE_CREDENTIALS", content),
-            ("Firestore__Endpoint", $"localhost:{firestore.Authority.Split(':')[1]}"),
+            ("GOOGLE_CLOUD_PROJECT", "heroku-project"),
+            ("Firestore__Endpoint", $"localhost:{firestore.Server.Address.Port}"),
             ("SSL_CERT_FILE", Path.Combine(folder.Path, "root.pem")));
 
         await ShouldCountTwoViewsAsync(app);
 
-        firestore.Requests.Should().OnlyContain(request => request.Headers["authorization"] == "Bearer token-1");
+        RequestsShouldBeAuthorized(firestore);
         var credentials = Path.Combine(folder.Path, ".google-credentials.json");
         var mode = OperatingSystem.IsWindows() ? default : File.GetUnixFileMode(credentials);
         mode.Should().Be(UnixFileMode.UserRead | UnixFileMode.UserWrite);
     }
 
-    [Fact]
+    [ImprovementFact(Improvement.EmbeddedStore)]
     public async Task Credentials_are_ignored_in_Development()
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
         await using var app = await GreeterProcess.StartAsync(
-            ("DOTNET_ENVIRONMENT", "Development"), ("Firestore__EmbeddedFolder", folder.Path),
-            ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")));
+            [.. Documents.InFolder(folder), ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project"))]);
 
         await ShouldCountTwoViewsAsync(app);
 
@@ -210,7 +217,7 @@ public sealed class CredentialTests : IDisposable
         tokens.Requests.Should().BeEmpty();
     }
 
-    [Fact]
+    [EmulatorFact]
     public async Task Untrusted_certificate_returns_503_and_no_token_is_sent()
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
@@ -218,15 +225,18 @@ public sealed class CredentialTests : IDisposable
         File.Delete(Path.Combine(folder.Path, "root.pem"));
         await File.WriteAllTextAsync(Path.Combine(folder.Path, "root.pem"), "");
         await using var app = await StartAsync(
-            firestore, ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")), ("Request__Timeout", "00:00:01"));
+            firestore,
+            ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")),
+            ("GOOGLE_CLOUD_PROJECT", "key-project"),
+            ("Request__Timeout", "00:00:01"));
         using var visitor = new HttpClient();
 
         (await visitor.GetAsync(app.Address)).StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
 
-        firestore.Requests.Should().BeEmpty();
+        firestore.Server.Requests.Should().BeEmpty();
     }
 
-    [Theory]
+    [ImprovementTheory(Improvement.Advice)]
     [InlineData(null, "The client found neither FIRESTORE_EMULATOR_HOST nor credentials")]
     [InlineData("missing", "Could not find file")]
     [InlineData("{}", "can't be read")]
@@ -259,18 +269,17 @@ public sealed class CredentialTests : IDisposable
         (await visitor.GetStringAsync(app.Address)).Should().StartWith("<body>2 views for ");
     }
 
-    private Task<GreeterProcess> StartAsync(FakeServer firestore, params (string, string)[] environment) =>
+    private Task<GreeterProcess> StartAsync(FirestoreProxy firestore, params (string, string)[] environment) =>
         GreeterProcess.StartAsync(
         [
-            ("Firestore__Endpoint", $"localhost:{firestore.Authority.Split(':')[1]}"),
+            ("Firestore__Endpoint", $"localhost:{firestore.Server.Address.Port}"),
             ("SSL_CERT_FILE", Path.Combine(folder.Path, "root.pem")),
             .. environment,
         ]);
 
-    /// <summary>Starts a fake Firestore with TLS and a certificate that the app trusts.</summary>
-    private async Task<FakeServer> StartFirestoreAsync()
+    /// <summary>Starts Firestore with TLS and a certificate that the app trusts.</summary>
+    private async Task<FirestoreProxy> StartFirestoreAsync()
     {
-        var documents = new FakeFirestore(Path.Combine(folder.Path, "documents"));
         var request = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
         var names = new SubjectAlternativeNameBuilder();
         names.AddDnsName("localhost");
@@ -279,7 +288,7 @@ public sealed class CredentialTests : IDisposable
         using var certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
         await File.WriteAllTextAsync(Path.Combine(folder.Path, "root.pem"), certificate.ExportCertificatePem());
         var usable = X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pfx), null);
-        return await FakeServer.StartAsync((context, _) => documents.AnswerAsync(context), HttpProtocols.Http2, usable);
+        return await FirestoreProxy.StartAsync(usable);
     }
 
     private static Task<FakeServer> StartTokenEndpointAsync(ConcurrentQueue<string> assertions, Func<int, int> secondsToLive) =>
@@ -298,21 +307,31 @@ public sealed class CredentialTests : IDisposable
     private static Task WriteTokenAsync(HttpContext context, string token, int secondsToLive) =>
         context.Response.WriteAsJsonAsync(new { access_token = token, expires_in = secondsToLive, token_type = "Bearer" });
 
-    private static async Task AnswerMetadataAsync(HttpContext context, FakeServer server)
+    // Greeter.Firestore asks for the project's ID, and Google's client for everything.
+    private static async Task AnswerMetadataAsync(HttpContext context, Func<int> number, Func<int, int> secondsToLive)
     {
         context.Response.Headers["Metadata-Flavor"] = "Google";
-        var path = context.Request.Path.Value!;
+        var path = context.Request.Path.Value!.TrimEnd('/');
         if (path.EndsWith("/project-id", StringComparison.Ordinal))
         {
             await context.Response.WriteAsync("metadata-project");
         }
+        else if (path.EndsWith("/computeMetadata/v1", StringComparison.Ordinal))
+        {
+            const string All = """
+                {"instance": {"id": 1, "zone": "projects/1/zones/europe-west1-b"}, "project": {"projectId": "metadata-project"}}
+                """;
+            context.Response.ContentLength = All.Length;
+            await context.Response.WriteAsync(All);
+        }
         else if (path.EndsWith("/token", StringComparison.Ordinal))
         {
-            await WriteTokenAsync(context, "metadata-token", 3600);
+            var token = number();
+            await WriteTokenAsync(context, $"token-{token}", secondsToLive(token));
         }
         else
         {
-            context.Response.StatusCode = path == "/" ? 200 : 404;
+            context.Response.StatusCode = path.Length == 0 ? 200 : 404;
         }
     }
 
@@ -332,12 +351,34 @@ public sealed class CredentialTests : IDisposable
         return file;
     }
 
-    private void ShouldBeSigned(string assertion)
+    // Google's client may sign its tokens itself, instead of asking for them.
+    private void RequestsShouldBeAuthorized(FirestoreProxy firestore)
     {
-        var parts = assertion.Split('.');
+        foreach (var request in firestore.Server.Requests)
+        {
+            var token = request.Headers["authorization"].Split("Bearer ")[1];
+            if (!Improvement.IsMissing || token == "token-1")
+            {
+                token.Should().Be("token-1");
+            }
+            else
+            {
+                ShouldBeSignedByTheKey(token);
+            }
+        }
+    }
+
+    private JsonElement ShouldBeSignedByTheKey(string token)
+    {
+        var parts = token.Split('.');
         var signed = Encoding.ASCII.GetBytes($"{parts[0]}.{parts[1]}");
         key.VerifyData(signed, FromBase64Url(parts[2]), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1).Should().BeTrue();
-        var claims = JsonDocument.Parse(FromBase64Url(parts[1])).RootElement;
+        return JsonDocument.Parse(FromBase64Url(parts[1])).RootElement;
+    }
+
+    private void ShouldBeSigned(string assertion)
+    {
+        var claims = ShouldBeSignedByTheKey(assertion);
         claims.GetProperty("iss").GetString().Should().Be("greeter@key-project.iam.gserviceaccount.com");
         claims.GetProperty("scope").GetString().Should().Be(Datastore);
         claims.GetProperty("aud").GetString().Should().Be("https://oauth2.googleapis.com/token");

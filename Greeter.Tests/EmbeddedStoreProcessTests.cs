@@ -4,12 +4,12 @@ using Greeter.Tests.Infrastructure;
 namespace Greeter.Tests;
 
 /// <summary>The app on the embedded store, killed under load.</summary>
-[Collection(nameof(Alone))]
+[Trait("Category", "Slow")]
 public class EmbeddedStoreProcessTests
 {
     private const int Visitors = 16;
 
-    [Fact]
+    [ImprovementFact(Improvement.EmbeddedStore)]
     public async Task No_acknowledged_view_is_lost_when_the_app_is_killed()
     {
         using var folder = new TemporaryFolder();
@@ -51,7 +51,7 @@ public class EmbeddedStoreProcessTests
     }
 
     private static Task<GreeterProcess> StartAsync(TemporaryFolder folder) =>
-        GreeterProcess.StartAsync(("DOTNET_ENVIRONMENT", "Development"), ("Firestore__EmbeddedFolder", folder.Path));
+        GreeterProcess.StartAsync(Documents.InFolder(folder));
 
     private static HttpClient CreateClient(GreeterProcess app) =>
         new(new SocketsHttpHandler { UseCookies = false }) { BaseAddress = app.Address };

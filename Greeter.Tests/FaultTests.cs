@@ -10,7 +10,7 @@ namespace Greeter.Tests;
 
 /// <summary>Network faults, malformed responses and killed instances. A response is either correct or a 503 in time, an
 /// acknowledged view is never lost, no number is shown twice, and the app recovers by itself.</summary>
-[Collection(nameof(Alone))]
+[Collection(nameof(Alone)), Trait("Category", "Slow")]
 public sealed class FaultTests(ITestOutputHelper output)
 {
     private static readonly TimeSpan RequestTimeout = TimeSpan.FromSeconds(1);
@@ -55,14 +55,11 @@ public sealed class FaultTests(ITestOutputHelper output)
         },
     };
 
-    public static TheoryData<string> FaultNames => [.. Faults.Keys];
+    [EmulatorFact(Improvement.Contention)]
+    public Task Network_fault_causes_no_wrong_or_late_response_and_loses_no_view() => ShouldRecoverFromAsync(
+        [.. Faults.Select(fault => (fault.Key, new Action<Relay>(relay => relay.Inject(fault.Value))))]);
 
-    [EmulatorTheory]
-    [MemberData(nameof(FaultNames))]
-    public async Task Network_fault_causes_no_wrong_or_late_response_and_loses_no_view(string fault) =>
-        await ShouldRecoverFromAsync((fault, relay => relay.Inject(Faults[fault])));
-
-    [EmulatorFact]
+    [EmulatorFact(Improvement.Contention)]
     public async Task Malformed_server_causes_no_wrong_or_late_response_and_loses_no_view()
     {
         RequestDelegate answer = _ => Task.CompletedTask;
@@ -75,7 +72,7 @@ public sealed class FaultTests(ITestOutputHelper output)
         })))]);
     }
 
-    [EmulatorFact]
+    [EmulatorFact(Improvement.Contention)]
     public async Task View_whose_acknowledgment_is_cut_off_counts_and_its_number_is_never_shown_again()
     {
         var (answers, stored) = await ShouldRecoverFromAsync(("answers cut off", relay => relay.Inject(AnswersCutOff)));
@@ -84,7 +81,7 @@ public sealed class FaultTests(ITestOutputHelper output)
             answers.Count(answer => answer.IsView), "the fault must have hit such a view");
     }
 
-    [EmulatorFact]
+    [EmulatorFact(Improvement.Contention)]
     public async Task Killed_instance_loses_no_view_and_the_other_continues()
     {
         var project = Emulator.NewProject();
@@ -134,7 +131,7 @@ public sealed class FaultTests(ITestOutputHelper output)
     {
         var (before, hits) = (crowd.Answers.Count, relay.Hits);
         begin(relay);
-        await Task.Delay(RequestTimeout * 1.2);
+        await crowd.UntilAllAreAnsweredAsync(() => relay.Hits > hits, TimeToRecover);
         var during = crowd.Answers.Skip(before).ToList();
         relay.Clear();
         var recovery = await crowd.UntilAllAreServedAsync(TimeToRecover);

@@ -9,10 +9,10 @@ namespace Greeter.Tests;
 /// <summary>The health checks of the platforms.</summary>
 public class HealthTests
 {
-    [Fact]
+    [EmulatorFact]
     public async Task Health_checks_return_200_without_a_session_or_a_call()
     {
-        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await using var app = await GreeterApp.StartAsync(Store.Emulator);
         await app.WarmUpAsync();
         using var probe = app.CreateVisitor();
 
@@ -25,29 +25,26 @@ public class HealthTests
         app.Calls.Methods.Should().BeEmpty();
     }
 
-    [Fact]
+    [EmulatorFact]
     public async Task App_is_ready_once_the_warm_up_read_has_ended()
     {
-        var latch = new TaskCompletionSource<HttpResponseMessage?>();
-        await using var app = await GreeterApp.StartAsync(Store.Embedded, calls => calls.Before = (_, _) => latch.Task);
+        var latch = new TaskCompletionSource<bool>();
+        await using var app = await GreeterApp.StartAsync(calls => calls.Before = (_, _) => latch.Task);
         using var probe = app.CreateVisitor();
 
         (await probe.GetAsync("/health/ready")).StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
         (await probe.GetAsync("/health/live")).StatusCode.Should().Be(HttpStatusCode.OK);
 
-        latch.SetResult(null);
+        latch.SetResult(false);
         await app.WarmUpAsync();
         app.Log.Texts(LogLevel.Warning).Should().BeEmpty();
     }
 
-    [Fact]
+    [EmulatorFact(Improvement.RequestTimeout)]
     public async Task App_is_ready_after_2_seconds_even_if_Firestore_does_not_respond()
     {
-        await using var app = await GreeterApp.StartAsync(Store.Embedded, calls => calls.Before = async (_, cancellationToken) =>
-        {
-            await Task.Delay(Timeout.Infinite, cancellationToken);
-            return null;
-        });
+        await using var app = await GreeterApp.StartAsync(calls =>
+            calls.Before = (_, context) => FirestoreCalls.HangAsync(context));
         using var probe = app.CreateVisitor();
 
         (await probe.GetAsync("/health/ready")).StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
@@ -58,7 +55,7 @@ public class HealthTests
     [Fact]
     public async Task App_is_not_ready_while_it_stops()
     {
-        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await using var app = await GreeterApp.StartAsync();
         await app.WarmUpAsync();
         using var probe = app.CreateVisitor();
         HttpStatusCode? whileStopping = null;

@@ -3,15 +3,15 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
+using System.Text.Json;
 using System.Text.RegularExpressions;
-using Greeter.Firestore.Embedded;
 using Greeter.Tests.Infrastructure;
 
 namespace Greeter.Tests;
 
 /// <summary>Random malformed and unusual requests. <c>GREETER_HOSTILE_REQUESTS</c> sets their number, and
 /// <c>GREETER_HOSTILE_SEED</c> repeats the requests of a failed test.</summary>
-[Collection(nameof(Alone))]
+[Collection(nameof(Alone)), Trait("Category", "Slow")]
 public partial class HostileInputTests
 {
     private const int Connections = 16;
@@ -29,12 +29,11 @@ public partial class HostileInputTests
     private long unanswered;
     private int exchanges;
 
-    [Fact]
+    [ImprovementFact(Improvement.EmbeddedStore)]
     public async Task Hostile_requests_break_no_session_and_leak_no_memory()
     {
         using var folder = new TemporaryFolder();
-        await using var app = await GreeterProcess.StartAsync(
-            ("DOTNET_ENVIRONMENT", "Development"), ("Firestore__EmbeddedFolder", folder.Path));
+        await using var app = await GreeterProcess.StartAsync(Documents.InFolder(folder));
         var hostile = new HostileRequests(Seed, await CreateSessionsAsync(app));
 
         await SendAsync(app, hostile, Requests * 2 / 5);
@@ -216,10 +215,11 @@ public partial class HostileInputTests
         using var lines = new StreamReader(file);
         while (lines.ReadLine() is { } line)
         {
-            var entry = JournalEntry.Parser.ParseJson(line);
-            foreach (var document in entry.Writes.Select(write => write.Update))
+            foreach (var write in JsonElement.Parse(line).GetProperty("writes").EnumerateArray())
             {
-                stored[document.Name] = document.Fields["views"].IntegerValue;
+                var document = write.GetProperty("update");
+                var count = document.GetProperty("fields").GetProperty("views").GetProperty("integerValue").GetString()!;
+                stored[document.GetProperty("name").GetString()!] = long.Parse(count, CultureInfo.InvariantCulture);
             }
         }
         return stored;

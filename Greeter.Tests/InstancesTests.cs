@@ -5,10 +5,10 @@ using Greeter.Tests.Infrastructure;
 namespace Greeter.Tests;
 
 /// <summary>Several instances that serve one session at the same time: each response counts, and no instance starves.</summary>
-[Collection(nameof(Alone))]
+[Collection(nameof(Alone)), Trait("Category", "Slow")]
 public sealed class InstancesTests
 {
-    [EmulatorTheory]
+    [EmulatorTheory(Improvement.Contention)]
     [InlineData(2, 1)]
     [InlineData(2, 2)]
     [InlineData(2, 8)]

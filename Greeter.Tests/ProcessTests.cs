@@ -9,10 +9,11 @@ using Greeter.Tests.Infrastructure;
 namespace Greeter.Tests;
 
 /// <summary>The app as a process: sessions that outlive it, several instances, and invalid settings.</summary>
-[Collection(nameof(Alone))]
 public class ProcessTests
 {
-    [Fact]
+    private static readonly int Views = Environment.GetEnvironmentVariable("CI") is null ? 500 : 2000;
+
+    [ImprovementFact(Improvement.EmbeddedStore)]
     public async Task Embedded_sessions_survive_kill_9()
     {
         using var folder = new TemporaryFolder();
@@ -31,13 +32,13 @@ public class ProcessTests
         (await VisitAsync(again, id)).Views.Should().Be(3);
     }
 
-    [Fact]
+    [ImprovementFact(Improvement.EmbeddedStore)]
     public async Task Second_process_on_the_same_folder_stops_with_advice()
     {
         using var folder = new TemporaryFolder();
         await using var app = await StartEmbeddedAsync(folder);
 
-        var (exitCode, output) = await GreeterProcess.RunAsync([], [("PORT", "0"), .. Embedded(folder)]);
+        var (exitCode, output) = await GreeterProcess.RunAsync([], [("PORT", "0"), .. Documents.InFolder(folder)]);
 
         exitCode.Should().Be(1);
         output.Should().Contain("being used by another process").And.Contain("Firestore__EmbeddedFolder")
@@ -47,8 +48,10 @@ public class ProcessTests
     [EmulatorFact]
     public async Task Two_processes_on_one_emulator_share_sessions()
     {
-        await using var one = await StartOnEmulatorAsync();
-        await using var other = await StartOnEmulatorAsync();
+        var project = Emulator.NewProject();
+        var documents = await Documents.OnEmulatorAsync(project);
+        await using var one = await GreeterProcess.StartAsync(documents);
+        await using var other = await GreeterProcess.StartAsync(documents);
 
         var first = await VisitAsync(one, null);
         var later = new List<Visit>();
@@ -59,26 +62,25 @@ public class ProcessTests
 
         later.Select(visit => visit.Views).Should().Equal(2, 3, 4);
         later.Should().OnlyContain(visit => visit.Greeting == first.Greeting && visit.Id == first.Id);
-        one.Text.Should().Contain($"the Firestore emulator at {(await Emulator.SharedAsync()).Host}");
         using var http = new HttpClient();
-        var documents = $"http://{(await Emulator.SharedAsync()).Host}"
-            + "/v1/projects/google-cloud-firestore-emulator/databases/(default)/documents";
-        var document = await http.GetFromJsonAsync<JsonElement>($"{documents}/sessions/{first.Id}");
+        var root = $"http://{(await Emulator.SharedAsync()).Host}/v1/projects/{project}/databases/(default)/documents";
+        var document = await http.GetFromJsonAsync<JsonElement>($"{root}/sessions/{first.Id}");
         document.GetProperty("fields").EnumerateObject().Select(field => field.Name)
             .Should().BeEquivalentTo("greeting", "views", "expireAt");
     }
 
-    [EmulatorFact]
-    public async Task Two_processes_on_one_emulator_count_2000_concurrent_views_of_one_session_without_a_gap()
+    [EmulatorFact(Improvement.Contention), Trait("Category", "Slow")]
+    public async Task Two_processes_on_one_emulator_count_concurrent_views_of_one_session_without_a_gap()
     {
-        await using var one = await StartOnEmulatorAsync();
-        await using var other = await StartOnEmulatorAsync();
+        var documents = await Documents.OnEmulatorAsync();
+        await using var one = await GreeterProcess.StartAsync(documents);
+        await using var other = await GreeterProcess.StartAsync(documents);
 
         await ViewsShouldBeGaplessAsync([one, other]);
     }
 
-    [Fact]
-    public async Task One_process_on_the_embedded_store_counts_2000_concurrent_views_of_one_session_without_a_gap()
+    [ImprovementFact(Improvement.EmbeddedStore), Trait("Category", "Slow")]
+    public async Task One_process_on_the_embedded_store_counts_concurrent_views_of_one_session_without_a_gap()
     {
         using var folder = new TemporaryFolder();
         await using var app = await StartEmbeddedAsync(folder);
@@ -95,14 +97,21 @@ public class ProcessTests
     [InlineData("Request__Timeout", "0", "Request:Timeout is '0'")]
     [InlineData("Request__Budget", "00:00:05", "Request:Budget is now Request:Timeout")]
     [InlineData("Shutdown__Delay", "-00:00:01", "Shutdown:Delay is '-00:00:01'")]
+    public Task Invalid_setting_stops_the_start_with_one_sentence(string name, string value, string sentence) =>
+        StartShouldStopAsync(name, value, sentence);
+
+    [ImprovementTheory(Improvement.Advice)]
     [InlineData("FIRESTORE_EMULATOR_HOST", "http://localhost:8080", "Set it to the emulator's host:port")]
     [InlineData("FIRESTORE_EMULATOR_HOST", "localhost", "Set it to the emulator's host:port")]
     [InlineData("Firestore__EmbeddedFolder", "/dev/null/x", "Firestore__EmbeddedFolder")]
-    public async Task Invalid_setting_stops_the_start_with_one_sentence(string name, string value, string sentence)
+    public Task Invalid_setting_of_the_client_stops_the_start_with_one_sentence(string name, string value, string sentence) =>
+        StartShouldStopAsync(name, value, sentence);
+
+    private static async Task StartShouldStopAsync(string name, string value, string sentence)
     {
         using var folder = new TemporaryFolder();
 
-        var (exitCode, output) = await GreeterProcess.RunAsync([], [("PORT", "0"), .. Embedded(folder), (name, value)]);
+        var (exitCode, output) = await GreeterProcess.RunAsync([], [("PORT", "0"), .. Documents.InFolder(folder), (name, value)]);
 
         exitCode.Should().Be(1);
         output.Should().Contain(sentence).And.NotContain("   at ").And.NotContain("Unhandled");
@@ -117,43 +126,30 @@ public class ProcessTests
         listener.Start();
         var port = ((IPEndPoint)listener.LocalEndpoint).Port.ToString(CultureInfo.InvariantCulture);
 
-        var (exitCode, output) = await GreeterProcess.RunAsync([], [.. Embedded(folder), ("PORT", port)]);
+        var (exitCode, output) = await GreeterProcess.RunAsync([], [.. await Documents.InDevelopmentAsync(folder), ("PORT", port)]);
 
         exitCode.Should().Be(1);
         output.Should().Contain(port).And.Contain("address already in use").And.Contain("set PORT").And.NotContain("   at ");
     }
 
     [Theory]
-    [InlineData("--urls", "PORT", "ASPNETCORE_URLS")]
-    [InlineData(null, "PORT", "ASPNETCORE_URLS")]
-    [InlineData(null, null, "ASPNETCORE_URLS")]
-    public async Task Urls_argument_overrides_PORT_which_overrides_ASPNETCORE_URLS(params string?[] given)
+    [InlineData("http://127.0.0.2:0", "0", "http://127.0.0.2:")]
+    [InlineData("", "0", "http://[::]:")]
+    [InlineData("", "", "http://127.0.0.3:")]
+    public async Task Urls_argument_overrides_PORT_which_overrides_ASPNETCORE_URLS(string urls, string port, string expected)
     {
         using var folder = new TemporaryFolder();
-        var ports = given.Select(_ => Emulator.FreePort()).ToArray();
-        var expected = ports[Array.FindIndex(given, setting => setting is not null)];
-        var environment = Embedded(folder).ToList();
-        if (given[1] is not null)
-        {
-            environment.Add(("PORT", $"{ports[1]}"));
-        }
-        environment.Add(("ASPNETCORE_URLS", $"http://127.0.0.1:{ports[2]}"));
+        (string, string)[] environment =
+            [.. await Documents.InDevelopmentAsync(folder), ("PORT", port), ("ASPNETCORE_URLS", "http://127.0.0.3:0")];
 
-        await using var app = await GreeterProcess.StartAsync(
-            given[0] is null ? [] : ["--urls", $"http://127.0.0.1:{ports[0]}"],
-            new($"http://127.0.0.1:{expected}"),
-            [.. environment]);
+        await using var app = await GreeterProcess.StartAsync(urls.Length > 0 ? ["--urls", urls] : [], environment);
 
+        app.Text.Should().Contain($"Now listening on: {expected}");
         (await VisitAsync(app, null)).Views.Should().Be(1);
     }
 
-    private static (string, string)[] Embedded(TemporaryFolder folder) =>
-        [("DOTNET_ENVIRONMENT", "Development"), ("Firestore__EmbeddedFolder", folder.Path)];
-
-    private static Task<GreeterProcess> StartEmbeddedAsync(TemporaryFolder folder) => GreeterProcess.StartAsync(Embedded(folder));
-
-    private static async Task<GreeterProcess> StartOnEmulatorAsync() =>
-        await GreeterProcess.StartAsync(("FIRESTORE_EMULATOR_HOST", (await Emulator.SharedAsync()).Host));
+    private static Task<GreeterProcess> StartEmbeddedAsync(TemporaryFolder folder) =>
+        GreeterProcess.StartAsync(Documents.InFolder(folder));
 
     private static async Task<Visit> VisitAsync(GreeterProcess app, string? id)
     {
@@ -175,14 +171,14 @@ public class ProcessTests
         using var visitor = new HttpClient(new SocketsHttpHandler { UseCookies = false });
         var views = new ConcurrentBag<long>();
 
-        await Parallel.ForAsync(0, 2000, new ParallelOptions { MaxDegreeOfParallelism = 16 }, async (i, _) =>
+        await Parallel.ForAsync(0, Views, new ParallelOptions { MaxDegreeOfParallelism = 16 }, async (i, _) =>
         {
             var visit = await VisitAsync(visitor, apps[i % apps.Length], id);
             visit.Status.Should().Be(HttpStatusCode.OK);
             views.Add(visit.Views);
         });
 
-        views.Order().Should().Equal(Enumerable.Range(2, 2000).Select(view => (long)view));
-        (await VisitAsync(apps[0], id)).Views.Should().Be(2002);
+        views.Order().Should().Equal(Enumerable.Range(2, Views).Select(view => (long)view));
+        (await VisitAsync(apps[0], id)).Views.Should().Be(Views + 2);
     }
 }

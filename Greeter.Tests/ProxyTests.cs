@@ -9,7 +9,7 @@ public class ProxyTests
     [Fact]
     public async Task Responses_over_HTTPS_have_a_Secure_cookie_and_HSTS()
     {
-        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await using var app = await GreeterApp.StartAsync();
 
         (string, string)[] requests = [("GET", "/"), ("HEAD", "/"), ("POST", "/"), ("GET", "/x"), ("GET", "/health/live")];
         foreach (var (method, path) in requests)
@@ -25,12 +25,12 @@ public class ProxyTests
         }
     }
 
-    [Fact]
+    [EmulatorFact]
     public async Task Error_over_HTTPS_has_HSTS_too()
     {
-        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await using var app = await GreeterApp.StartAsync(Store.Emulator);
         await app.WarmUpAsync();
-        app.Calls.Before = (_, _) => Task.FromResult<HttpResponseMessage?>(GrpcAnswer.Failure(13, "down"));
+        app.Calls.Fail(13, "down");
 
         using var response = await SendAsync(app, "GET", "/", "https");
 
@@ -38,13 +38,13 @@ public class ProxyTests
         response.Headers.GetValues("Strict-Transport-Security").Should().Equal("max-age=31536000; includeSubDomains");
     }
 
-    [Theory]
+    [EmulatorTheory]
     [InlineData("/", "https://greeter.example.com/")]
     [InlineData("/?a=b%20c", "https://greeter.example.com/?a=b%20c")]
     [InlineData("/x/y", "https://greeter.example.com/x/y")]
     public async Task HTTP_at_the_proxy_is_redirected_to_HTTPS(string path, string location)
     {
-        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await using var app = await GreeterApp.StartAsync(Store.Emulator);
         await app.WarmUpAsync();
 
         using var response = await SendAsync(app, "GET", path, "http");
@@ -62,7 +62,7 @@ public class ProxyTests
     [InlineData("/health/ready")]
     public async Task Health_checks_are_not_redirected(string path)
     {
-        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await using var app = await GreeterApp.StartAsync();
         await app.WarmUpAsync();
 
         using var response = await SendAsync(app, "GET", path, "http");
@@ -73,7 +73,7 @@ public class ProxyTests
     [Fact]
     public async Task Only_X_Forwarded_Proto_is_honored()
     {
-        await using var app = await GreeterApp.StartAsync(Store.Embedded);
+        await using var app = await GreeterApp.StartAsync();
         using var visitor = app.CreateVisitor();
         using var request = new HttpRequestMessage(HttpMethod.Get, "/");
         request.Headers.Add("X-Forwarded-Host", "evil.example.com");

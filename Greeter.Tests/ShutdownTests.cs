@@ -4,40 +4,40 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Greeter.Tests.Infrastructure;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Greeter.Tests;
 
 /// <summary>The end of the app after SIGTERM.</summary>
-[Collection(nameof(Alone))]
+[Collection(nameof(Alone)), Trait("Category", "Slow")]
 public class ShutdownTests
 {
     private static readonly TimeSpan Delay = TimeSpan.FromSeconds(2);
     private static readonly byte[] Request =
         Encoding.ASCII.GetBytes("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
 
-    [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(3)]
-    public async Task Every_request_sent_before_SIGTERM_or_in_the_first_half_of_the_delay_is_answered_whole(int seed)
+    [EmulatorTheory]
+    [InlineData(500)]
+    [InlineData(1000)]
+    [InlineData(1500)]
+    public async Task Every_request_sent_before_SIGTERM_or_in_the_first_half_of_the_delay_is_answered_whole(int answersBefore)
     {
-        using var folder = new TemporaryFolder();
-        using var documents = new FakeFirestore(folder.Path);
-        await using var firestore = await FakeServer.StartAsync(
-            async (context, _) =>
-            {
-                await Task.Delay(Random.Shared.Next(50));
-                await documents.AnswerAsync(context);
-            },
-            HttpProtocols.Http2,
-            null);
-        await using var app = await GreeterProcess.StartAsync(("FIRESTORE_EMULATOR_HOST", firestore.Authority));
+        var project = Emulator.NewProject();
+        var firestore = await FirestoreProxy.SharedAsync();
+        firestore.CallsOf(project).Before = async (_, _) =>
+        {
+            await Task.Delay(Random.Shared.Next(50));
+            return false;
+        };
+        await using var app = await GreeterProcess.StartAsync(
+            ("FIRESTORE_EMULATOR_HOST", firestore.Server.Authority), ("GOOGLE_CLOUD_PROJECT", project));
         var answers = new ConcurrentQueue<Answer>();
         var visitors = Enumerable.Range(0, 32).Select(number => Task.Run(() => number % 2 == 0
             ? VisitOnNewConnectionsAsync(app, answers)
             : VisitOnOneConnectionAsync(app, answers))).ToList();
-        await Task.Delay(1000 + (seed * 37));
+        while (answers.Count < answersBefore)
+        {
+            await Task.Delay(10);
+        }
 
         var terminated = Stopwatch.GetTimestamp();
         app.Terminate();
@@ -56,8 +56,7 @@ public class ShutdownTests
     public async Task App_stops_without_a_delay_in_Development()
     {
         using var folder = new TemporaryFolder();
-        await using var app = await GreeterProcess.StartAsync(
-            ("DOTNET_ENVIRONMENT", "Development"), ("Firestore__EmbeddedFolder", folder.Path));
+        await using var app = await GreeterProcess.StartAsync(await Documents.InDevelopmentAsync(folder));
         var started = Stopwatch.GetTimestamp();
 
         app.Terminate();

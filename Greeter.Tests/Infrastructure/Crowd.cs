@@ -52,12 +52,18 @@ internal sealed class Crowd : IDisposable
 
     /// <summary>Waits until every visitor has had a view that they requested from now on.</summary>
     /// <returns>The time that it took.</returns>
-    public async Task<TimeSpan> UntilAllAreServedAsync(TimeSpan patience)
+    public Task<TimeSpan> UntilAllAreServedAsync(TimeSpan patience) => UntilAllHaveAsync(answer => answer.IsView, () => true, patience);
+
+    /// <summary>Waits until every visitor has had any response to a request from now on, and a condition holds.</summary>
+    public Task UntilAllAreAnsweredAsync(Func<bool> condition, TimeSpan patience) =>
+        UntilAllHaveAsync(_ => true, condition, patience);
+
+    private async Task<TimeSpan> UntilAllHaveAsync(Func<Answer, bool> counts, Func<bool> condition, TimeSpan patience)
     {
         var started = Stopwatch.GetTimestamp();
         // The next response of each visitor may belong to an earlier request.
         var skipped = answers.Count + visitors.Count;
-        while (answers.Skip(skipped).Where(answer => answer.IsView).DistinctBy(answer => answer.Visitor).Count() < visitors.Count)
+        while (answers.Skip(skipped).Where(counts).DistinctBy(answer => answer.Visitor).Count() < visitors.Count || !condition())
         {
             if (visitors.Find(visitor => visitor.IsCompleted) is { } failed)
             {
@@ -65,7 +71,7 @@ internal sealed class Crowd : IDisposable
             }
             if (Stopwatch.GetElapsedTime(started) > patience)
             {
-                throw new TimeoutException($"The app did not recover in {patience.TotalSeconds} s.");
+                throw new TimeoutException($"The app did not respond in {patience.TotalSeconds} s.");
             }
             await Task.Delay(20);
         }

@@ -1,10 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
-using Greeter.Firestore;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
-using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
@@ -13,12 +11,15 @@ namespace Greeter.Tests.Infrastructure;
 /// <summary>The app in this process: its Program.cs, on Kestrel, with documents of its own.</summary>
 public sealed class GreeterApp : WebApplicationFactory<Program>
 {
+    private const string EmulatorVariable = "FIRESTORE_EMULATOR_HOST";
+
     private readonly TemporaryFolder folder = new();
     private readonly Dictionary<string, string> settings;
+    private readonly FirestoreCalls? calls;
 
-    private GreeterApp(Dictionary<string, string> settings)
+    private GreeterApp(Dictionary<string, string> settings, FirestoreCalls? calls)
     {
-        this.settings = settings;
+        (this.settings, this.calls) = (settings, calls);
         UseKestrel();
     }
 
@@ -28,30 +29,50 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
     /// <summary>Gets the app's database.</summary>
     public FirestoreDb Db => Services.GetRequiredService<FirestoreDb>();
 
-    /// <summary>Gets the app's calls to Firestore.</summary>
-    public FirestoreCalls Calls { get; } = new();
+    /// <summary>Gets the app's calls to the emulator.</summary>
+    public FirestoreCalls Calls => calls ?? throw new InvalidOperationException("The embedded store gets no calls.");
 
     /// <summary>Gets the app's log, from Information up.</summary>
     public CapturingLoggerProvider Log { get; } = new();
 
+    /// <summary>Starts the app on the embedded store, or on the emulator if the client has no embedded store.</summary>
+    public static Task<GreeterApp> StartAsync(params (string Key, string Value)[] more) =>
+        StartAsync(Improvement.IsMissing ? Store.Emulator : Store.Embedded, more);
+
+    /// <summary>Starts the app with these settings.</summary>
     public static Task<GreeterApp> StartAsync(Store store, params (string Key, string Value)[] more) =>
         StartAsync(store, _ => { }, more);
 
-    public static async Task<GreeterApp> StartAsync(
-        Store store, Action<FirestoreCalls> setUpCalls, params (string Key, string Value)[] more)
+    /// <summary>Starts the app on the emulator, with a function that can set what happens to the first calls.</summary>
+    public static Task<GreeterApp> StartAsync(Action<FirestoreCalls> setUpCalls) => StartAsync(Store.Emulator, setUpCalls, []);
+
+    private static async Task<GreeterApp> StartAsync(
+        Store store, Action<FirestoreCalls> setUpCalls, (string Key, string Value)[] more)
     {
         var settings = new Dictionary<string, string>
         {
             ["urls"] = "http://127.0.0.1:0",
-            ["FIRESTORE_EMULATOR_HOST"] = store == Store.Emulator ? (await Emulator.SharedAsync()).Host : "",
-            ["GOOGLE_CLOUD_PROJECT"] = store == Store.Emulator ? Emulator.NewProject() : "",
+            [EmulatorVariable] = "",
+            ["GOOGLE_CLOUD_PROJECT"] = "",
         };
+        if (store == Store.Emulator)
+        {
+            settings[EmulatorVariable] = (await FirestoreProxy.SharedAsync()).Server.Authority;
+            settings["GOOGLE_CLOUD_PROJECT"] = Emulator.NewProject();
+            // Google's client reads it only here. It is the same for every test.
+            Environment.SetEnvironmentVariable(EmulatorVariable, settings[EmulatorVariable]);
+        }
         foreach (var (key, value) in more)
         {
             settings[key] = value;
         }
-        var app = new GreeterApp(settings);
-        setUpCalls(app.Calls);
+        FirestoreCalls? calls = null;
+        if (store == Store.Emulator)
+        {
+            calls = (await FirestoreProxy.SharedAsync()).CallsOf(settings["GOOGLE_CLOUD_PROJECT"]);
+            setUpCalls(calls);
+        }
+        var app = new GreeterApp(settings, calls);
         app.StartServer();
         return app;
     }
@@ -84,7 +105,7 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
         {
             await Task.Delay(20);
         }
-        Calls.Clear();
+        calls?.Clear();
     }
 
     /// <summary>Sends bytes as they are, and reads until the app closes the connection.</summary>
@@ -105,16 +126,6 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
         {
             builder.UseSetting(key, value);
         }
-        builder.ConfigureTestServices(services => services.AddSingleton(provider =>
-        {
-            var firestore = provider.GetRequiredService<FirestoreDbBuilder>();
-            firestore.Wrap = handler =>
-            {
-                Calls.InnerHandler = handler;
-                return Calls;
-            };
-            return firestore.Connect(provider);
-        }));
         builder.ConfigureLogging(logging => logging.AddProvider(Log));
     }
 
