@@ -329,7 +329,7 @@ public class TransactionTests
         db.Should().BeSameAs(database.Db);
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, OnEmbedded, OnEmulator, Trait("Category", "Slow")]
     public async Task Cancelled_transactions_block_no_other_transaction(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -359,6 +359,22 @@ public class TransactionTests
 
         committed.Should().BeGreaterThanOrEqualTo(200);
         (await ViewsAsync(document)).Should().BeInRange(committed, 300);
+    }
+
+    [Fact]
+    public async Task Write_after_the_callback_has_returned_is_an_error()
+    {
+        using var database = TestDatabase.OpenEmbedded();
+        var document = database.Db.Document("sessions/one");
+        Transaction? ended = null;
+        await database.Db.RunTransactionAsync(transaction =>
+        {
+            ended = transaction;
+            return Task.CompletedTask;
+        });
+
+        ended!.Invoking(transaction => transaction.Set(document, Views(1))).Should().Throw<InvalidOperationException>();
+        await ended!.Awaiting(transaction => transaction!.GetSnapshotAsync(document)).Should().ThrowAsync<InvalidOperationException>();
     }
 
     private static Dictionary<string, object> Views(long views) => new() { ["views"] = views };
