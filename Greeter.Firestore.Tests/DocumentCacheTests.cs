@@ -70,7 +70,8 @@ public sealed class DocumentCacheTests : IDisposable
             ["map"] = new Dictionary<string, object?> { ["a"] = 1, ["b"] = 2 },
             ["views"] = 1,
         });
-        await MergeAsync(new Dictionary<string, object?> { ["map"] = new Dictionary<string, object?> { ["b"] = 3, ["c.d"] = 4 } });
+        var map = new Dictionary<string, object?> { ["b"] = 3, ["c.d"] = 4 };
+        await MergeAsync(new Dictionary<string, object?> { ["map"] = map });
         var before = database.Wire.Calls.Count();
 
         var cached = await database.Db.RunTransactionAsync(async transaction =>
@@ -99,7 +100,7 @@ public sealed class DocumentCacheTests : IDisposable
         (await document.GetSnapshotAsync()).ToDictionary().Should().Equal(
             new Dictionary<string, object?> { ["views"] = 1L, ["other"] = true });
         (await CountAsync()).Should().Be(2);
-        database.Wire.Calls.TakeLast(2).Should().Equal([Wire.Read, Wire.Commit], "the merged document has fields that the process never read");
+        database.Wire.Calls.TakeLast(2).Should().Equal([Wire.Read, Wire.Commit], "it has fields that the process never read");
     }
 
     [Theory]
@@ -238,9 +239,9 @@ public sealed class DocumentCacheTests : IDisposable
         var other = database.OpenAnother();
         var random = new Random(1);
 
-        var same = await CallsPerViewAsync( "same", _ => database.Db);
-        var either = await CallsPerViewAsync( "random", _ => random.Next(2) == 0 ? database.Db : other);
-        var alternating = await CallsPerViewAsync( "alternating", view => view % 2 == 0 ? database.Db : other);
+        var same = await CallsPerViewAsync("same", _ => database.Db);
+        var either = await CallsPerViewAsync("random", _ => random.Next(2) == 0 ? database.Db : other);
+        var alternating = await CallsPerViewAsync("alternating", view => view % 2 == 0 ? database.Db : other);
 
         same.Should().BeLessThanOrEqualTo(1.05);
         either.Should().BeLessThanOrEqualTo(2.1);
@@ -375,7 +376,7 @@ public sealed class DocumentCacheTests : IDisposable
 
         attempts.Should().Be(2);
         database.Wire.Calls.Skip(2).Should().Equal(
-            [Wire.Commit, Wire.Read, Wire.Commit, Wire.Read, Wire.Commit], "the second attempt reads what the inner transaction cached");
+            [Wire.Commit, Wire.Read, Wire.Commit, Wire.Read, Wire.Commit], "the second attempt ignores the cache");
         (await document.GetSnapshotAsync()).ToDictionary()!["views"].Should().Be(12L);
     }
 
@@ -557,5 +558,6 @@ public sealed class DocumentCacheTests : IDisposable
         transaction.Set(document, data, SetOptions.MergeAll);
     });
 
-    private Task<long> CountAsync(CancellationToken cancellationToken = default) => CountAsync(database.Db, document, cancellationToken);
+    private Task<long> CountAsync(CancellationToken cancellationToken = default) =>
+        CountAsync(database.Db, document, cancellationToken);
 }

@@ -422,7 +422,8 @@ public sealed class RetryTests : IDisposable
         }
 
         (await FailAsync(document, transaction => transaction.Create(document, Views(2)))).Should().Be(StatusCode.AlreadyExists);
-        (await FailAsync(missing, transaction => transaction.Delete(missing, Precondition.MustExist))).Should().Be(StatusCode.NotFound);
+        (await FailAsync(missing, transaction => transaction.Delete(missing, Precondition.MustExist)))
+            .Should().Be(StatusCode.NotFound);
         (await FailAsync(document, transaction => transaction.Delete(document, Precondition.LastUpdated(default))))
             .Should().Be(StatusCode.FailedPrecondition);
         Wire.Commits.Should().HaveCount(1, "none of them can succeed");
@@ -478,7 +479,8 @@ public sealed class RetryTests : IDisposable
         using var source = new CancellationTokenSource();
         var (isPausing, isQueued) = (new TaskCompletionSource(), new TaskCompletionSource());
         var isHeld = new TaskCompletionSource();
-        Wire.Respond = (method, earlier, _) => Task.FromResult(method == Wire.Commit && earlier == 1 ? Wire.Failure(status) : null);
+        Wire.Respond = (method, earlier, _) => Task.FromResult(
+            method == Wire.Commit && earlier == 1 ? Wire.Failure(status) : null);
         time.StopAt(1, isPausing.SetResult);
         var holder = database.Db.RunTransactionAsync(
             async transaction =>

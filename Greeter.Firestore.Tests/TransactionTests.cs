@@ -2,8 +2,8 @@ using Greeter.Firestore;
 
 namespace Greeter.Firestore.Tests;
 
-/// <summary>Transactions on the embedded store and on the emulator. In most tests, another write comes between a transaction's read and
-/// its commit.</summary>
+/// <summary>Transactions on the embedded store and on the emulator. In most tests, another write comes between a transaction's
+/// read and its commit.</summary>
 public class TransactionTests
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
@@ -323,7 +323,8 @@ public class TransactionTests
         using var source = new CancellationTokenSource();
 
         var (token, db) = await database.Db.RunTransactionAsync(
-            transaction => Task.FromResult((transaction.CancellationToken, transaction.Database)), cancellationToken: source.Token);
+            transaction => Task.FromResult((transaction.CancellationToken, transaction.Database)),
+            cancellationToken: source.Token);
 
         token.Should().Be(source.Token);
         db.Should().BeSameAs(database.Db);
@@ -374,7 +375,8 @@ public class TransactionTests
         });
 
         ended!.Invoking(transaction => transaction.Set(document, Views(1))).Should().Throw<InvalidOperationException>();
-        await ended!.Awaiting(transaction => transaction!.GetSnapshotAsync(document)).Should().ThrowAsync<InvalidOperationException>();
+        await ended!.Awaiting(transaction => transaction.GetSnapshotAsync(document))
+            .Should().ThrowAsync<InvalidOperationException>();
     }
 
     private static Dictionary<string, object> Views(long views) => new() { ["views"] = views };
