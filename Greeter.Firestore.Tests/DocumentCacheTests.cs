@@ -1,15 +1,24 @@
+using System.Globalization;
 using Greeter.Firestore;
 using Greeter.Firestore.V1;
+using Xunit.Abstractions;
 
 namespace Greeter.Firestore.Tests;
 
 /// <summary>A cached document saves a call, and never the check of the commit.</summary>
 public sealed class DocumentCacheTests : IDisposable
 {
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
     private readonly TestDatabase database = TestDatabase.OpenEmbedded();
     private readonly DocumentReference document;
+    private readonly ITestOutputHelper output;
 
-    public DocumentCacheTests() => document = database.Db.Document("sessions/one");
+    public DocumentCacheTests(ITestOutputHelper output)
+    {
+        this.output = output;
+        document = database.Db.Document("sessions/one");
+    }
 
     /// <summary>Gets the document as another process writes it.</summary>
     private DocumentReference DocumentOfAnotherProcess => database.OpenAnother().Document("sessions/one");
@@ -59,7 +68,8 @@ public sealed class DocumentCacheTests : IDisposable
             ["map"] = new Dictionary<string, object?> { ["a"] = 1, ["b"] = 2 },
             ["views"] = 1,
         });
-        await MergeAsync(new Dictionary<string, object?> { ["map"] = new Dictionary<string, object?> { ["b"] = 3, ["c.d"] = 4 } });
+        var map = new Dictionary<string, object?> { ["b"] = 3, ["c.d"] = 4 };
+        await MergeAsync(new Dictionary<string, object?> { ["map"] = map });
         var before = database.Wire.Calls.Count();
 
         var cached = await database.Db.RunTransactionAsync(async transaction =>
@@ -88,7 +98,7 @@ public sealed class DocumentCacheTests : IDisposable
         (await document.GetSnapshotAsync()).ToDictionary().Should().Equal(
             new Dictionary<string, object?> { ["views"] = 1L, ["other"] = true });
         (await CountAsync()).Should().Be(2);
-        database.Wire.Calls.TakeLast(2).Should().Equal([Wire.Read, Wire.Commit], "the merged document has fields that the process never read");
+        database.Wire.Calls.TakeLast(2).Should().Equal([Wire.Read, Wire.Commit], "it has fields that the process never read");
     }
 
     [Theory]
@@ -220,25 +230,246 @@ public sealed class DocumentCacheTests : IDisposable
         Count().Should().BeGreaterThan(10);
     }
 
-    [Fact]
+    [Fact, Trait("Category", "Slow")]
     public async Task Transaction_takes_one_call_at_a_high_hit_rate_and_two_at_a_low_one()
     {
         // Another process: the same database with its own cache.
         var other = database.OpenAnother();
         var random = new Random(1);
 
-        var same = await CallsPerViewAsync( "same", _ => database.Db);
-        var either = await CallsPerViewAsync( "random", _ => random.Next(2) == 0 ? database.Db : other);
-        var alternating = await CallsPerViewAsync( "alternating", view => view % 2 == 0 ? database.Db : other);
+        var same = await CallsPerViewAsync("same", _ => database.Db);
+        var either = await CallsPerViewAsync("random", _ => random.Next(2) == 0 ? database.Db : other);
+        var alternating = await CallsPerViewAsync("alternating", view => view % 2 == 0 ? database.Db : other);
 
         same.Should().BeLessThanOrEqualTo(1.05);
         either.Should().BeLessThanOrEqualTo(2.1);
         alternating.Should().BeLessThanOrEqualTo(2.1);
     }
 
+    [Fact]
+    public async Task Intermediate_write_of_a_transaction_is_never_read_from_the_cache()
+    {
+        await CountAsync();
+        var (hasResponded, isOver) = (false, false);
+        database.Wire.HasResponded = (method, earlier) =>
+        {
+            Volatile.Write(ref hasResponded, method == Wire.Commit && earlier == 1 || Volatile.Read(ref hasResponded));
+            return Task.CompletedTask;
+        };
+        // Counts while the response to the transaction with many writes is processed.
+        var counting = Task.Run(async () =>
+        {
+            while (!Volatile.Read(ref hasResponded))
+            {
+                Thread.SpinWait(10);
+            }
+            while (!Volatile.Read(ref isOver))
+            {
+                await CountAsync();
+            }
+        });
+
+        await database.Db.RunTransactionAsync(async transaction =>
+        {
+            var views = Views(await transaction.GetSnapshotAsync(document));
+            var intermediate = Enumerable.Range(0, 100).ToDictionary(i => $"field{i}", i => (object)i);
+            intermediate["views"] = -1_000_000;
+            for (var write = 0; write < 400; write++)
+            {
+                transaction.Set(document, intermediate);
+            }
+            transaction.Set(document, Views(views + 1));
+        });
+        isOver = true;
+        await counting.WaitAsync(Patience);
+
+        (await CountAsync()).Should().BeGreaterThan(0);
+    }
+
+    [Fact]
+    public async Task Read_that_ends_after_the_commit_was_sent_does_not_reach_the_cache()
+    {
+        await document.SetAsync(Views(1));
+        var (hasRead, isChanged) = (new TaskCompletionSource(), new TaskCompletionSource());
+        Task<DocumentSnapshot>? read = null;
+        database.Wire.HasResponded = async (method, _) =>
+        {
+            if (method == Wire.Read && !isChanged.Task.IsCompleted)
+            {
+                hasRead.TrySetResult();
+                await isChanged.Task.WaitAsync(Patience);
+            }
+        };
+        database.Wire.Respond = async (method, earlier, _) =>
+        {
+            // Between the read and the commit another process changes the document; then the read ends.
+            if (method == Wire.Commit && earlier == 1)
+            {
+                await hasRead.Task.WaitAsync(Patience, CancellationToken.None);
+                await DocumentOfAnotherProcess.SetAsync(Views(100), cancellationToken: CancellationToken.None);
+                isChanged.SetResult();
+                await read!.WaitAsync(Patience, CancellationToken.None);
+            }
+            return null;
+        };
+
+        await database.Db.RunTransactionAsync(transaction =>
+        {
+            read = transaction.GetSnapshotAsync(document);
+            transaction.Set(document, new Dictionary<string, object> { ["more"] = true }, SetOptions.MergeAll);
+            transaction.Set(database.Db.Document("sessions/two"), Views(1));
+            return Task.CompletedTask;
+        });
+
+        (await CountAsync()).Should().Be(101);
+    }
+
+    [Fact]
+    public async Task Cached_document_newer_than_the_one_in_Firestore_is_read_again()
+    {
+        await CountAsync();
+        // A server whose clock was set back calls a precondition from the future invalid.
+        database.Wire.Respond = (method, earlier, _) => Task.FromResult(
+            method == Wire.Commit && earlier == 1 ? Wire.Failure(StatusCode.InvalidArgument) : null);
+
+        (await CountAsync()).Should().Be(2);
+
+        database.Wire.Calls.Skip(2).Should().Equal(Wire.Commit, Wire.Read, Wire.Commit);
+    }
+
+    [Fact]
+    public async Task Only_allowed_attempt_never_starts_from_the_cache()
+    {
+        await CreateAsync();
+        await DocumentOfAnotherProcess.SetAsync(Views(10));
+
+        var views = await database.Db.RunTransactionAsync(
+            async transaction =>
+            {
+                var views = Views(await transaction.GetSnapshotAsync(document));
+                transaction.Set(document, Views(views + 1));
+                return views;
+            },
+            TransactionOptions.ForMaxAttempts(1));
+
+        views.Should().Be(10);
+    }
+
+    [Fact]
+    public async Task Only_the_first_attempt_starts_from_the_cache()
+    {
+        await CreateAsync();
+        await DocumentOfAnotherProcess.SetAsync(Views(10));
+        var attempts = 0;
+
+        await database.Db.RunTransactionAsync(async transaction =>
+        {
+            if (++attempts == 2)
+            {
+                await CountAsync();
+            }
+            var views = Views(await transaction.GetSnapshotAsync(document));
+            transaction.Set(document, Views(views + 1));
+        });
+
+        attempts.Should().Be(2);
+        database.Wire.Calls.Skip(2).Should().Equal(
+            [Wire.Commit, Wire.Read, Wire.Commit, Wire.Read, Wire.Commit], "the second attempt ignores the cache");
+        (await document.GetSnapshotAsync()).ToDictionary()!["views"].Should().Be(12L);
+    }
+
+    [Fact]
+    public async Task Write_outside_a_transaction_drops_the_cached_document()
+    {
+        await CreateAsync();
+        await document.SetAsync(Views(5));
+
+        (await CountAsync()).Should().Be(6);
+
+        database.Wire.Calls.Should().Equal(Wire.Commit, Wire.Commit, Wire.Read, Wire.Commit);
+    }
+
+    [Fact]
+    public async Task Cancelled_callback_does_not_run_again_on_a_fresh_read()
+    {
+        await CreateAsync();
+        using var source = new CancellationTokenSource();
+        var attempts = 0;
+
+        var run = () => database.Db.RunTransactionAsync(
+            async transaction =>
+            {
+                attempts++;
+                await transaction.GetSnapshotAsync(document);
+                await source.CancelAsync();
+                transaction.CancellationToken.ThrowIfCancellationRequested();
+            },
+            cancellationToken: source.Token);
+
+        await run.Should().ThrowAsync<OperationCanceledException>();
+        attempts.Should().Be(1);
+    }
+
+    /// <summary>GREETER_TEST_SEED repeats a run.</summary>
+    [Theory, OnEmbedded, OnEmulator, Trait("Category", "Slow")]
+    public async Task Cached_document_equals_a_fresh_read_after_any_sequence_of_writes(Store store)
+    {
+        using var shared = await TestDatabase.OpenAsync(store);
+        var seed = Environment.GetEnvironmentVariable("GREETER_TEST_SEED") is { Length: > 0 } text
+            ? int.Parse(text, CultureInfo.InvariantCulture)
+            : Random.Shared.Next();
+        output.WriteLine($"GREETER_TEST_SEED={seed}");
+        var random = new Random(seed);
+        var written = shared.Db.Document("sessions/one");
+        var cached = 0;
+
+        for (var round = 0; round < TestSize.Select(quick: 100, full: 1000); round++)
+        {
+            var kinds = Enumerable.Range(0, random.Next(1, 5)).Select(_ => random.Next(4)).ToList();
+            var data = kinds.ConvertAll(_ => RandomData(random, depth: 0));
+            var log = new List<string>();
+            var readsFirst = random.Next(4) > 0;
+            await shared.Db.RunTransactionAsync(async transaction =>
+            {
+                log.Clear();
+                var isMissing = !(await (readsFirst ? transaction.GetSnapshotAsync(written) : written.GetSnapshotAsync())).Exists;
+                for (var i = 0; i < kinds.Count; i++)
+                {
+                    isMissing = Write(transaction, written, i == 0 && isMissing ? -1 : kinds[i], data[i], log);
+                }
+            });
+            var seen = new List<DocumentSnapshot>();
+
+            // A transaction without writes runs again on a fresh read if its first read is cached.
+            await shared.Db.RunTransactionAsync(async transaction => seen.Add(await transaction.GetSnapshotAsync(written)));
+
+            var because = $"of round {round}: {string.Join(", ", log)}";
+            seen[0].Exists.Should().Be(seen[^1].Exists, because);
+            seen[0].ToDictionary().Should().BeEquivalentTo(seen[^1].ToDictionary(), because);
+            seen[0].CreateTime.Should().Be(seen[^1].CreateTime, because);
+            seen[0].UpdateTime.Should().Be(seen[^1].UpdateTime, because);
+            seen[0].ReadTime.Should().BeLessThanOrEqualTo(seen[^1].ReadTime, because);
+            cached += seen.Count - 1;
+        }
+
+        cached.Should().BeGreaterThan(20);
+    }
+
+    [Fact]
+    public async Task Read_time_of_a_cached_document_is_its_commit_time()
+    {
+        await CreateAsync();
+        var seen = new List<DocumentSnapshot>();
+
+        await database.Db.RunTransactionAsync(async transaction => seen.Add(await transaction.GetSnapshotAsync(document)));
+
+        seen.Should().HaveCount(2);
+        seen[0].ReadTime.Should().Be(seen[1].UpdateTime!.Value).And.BeLessThan(seen[1].ReadTime);
+    }
+
     private async Task<double> CallsPerViewAsync(string prefix, Func<int, FirestoreDb> instance)
     {
-        const int Views = 2000, Visitors = 50;
+        const int Views = 1000, Visitors = 50;
         var before = database.Wire.Calls.Count();
         for (var view = 0; view < Views; view++)
         {
@@ -249,6 +480,48 @@ public sealed class DocumentCacheTests : IDisposable
     }
 
     private static Timestamp At(int seconds) => Timestamp.FromDateTimeOffset(DateTimeOffset.FromUnixTimeSeconds(seconds));
+
+    /// <summary>Writes a document: -1 is a creation.</summary>
+    /// <returns>False: after the first write, no creation follows.</returns>
+    private static bool Write(
+        Transaction transaction, DocumentReference document, int kind, Dictionary<string, object?> data, List<string> log)
+    {
+        switch (kind)
+        {
+            case -1:
+                log.Add("Create");
+                transaction.Create(document, data);
+                break;
+            case 0:
+                log.Add("Delete");
+                transaction.Delete(document);
+                break;
+            case 1:
+                log.Add("Set");
+                transaction.Set(document, data);
+                break;
+            default:
+                log.Add("MergeAll");
+                transaction.Set(document, data, SetOptions.MergeAll);
+                break;
+        }
+        return false;
+    }
+
+    private static Dictionary<string, object?> RandomData(Random random, int depth)
+    {
+        var data = new Dictionary<string, object?>();
+        for (var i = random.Next(4); i > 0; i--)
+        {
+            data[$"{(char)('a' + random.Next(3))}"] = random.Next(depth < 2 ? 4 : 2) switch
+            {
+                0 => random.Next(3),
+                1 => new[] { "x", "y" },
+                _ => RandomData(random, depth + 1),
+            };
+        }
+        return data;
+    }
 
     private static Document Version(string name, int seconds) => new()
     {
@@ -285,5 +558,6 @@ public sealed class DocumentCacheTests : IDisposable
         transaction.Set(document, data, SetOptions.MergeAll);
     });
 
-    private Task<long> CountAsync(CancellationToken cancellationToken = default) => CountAsync(database.Db, document, cancellationToken);
+    private Task<long> CountAsync(CancellationToken cancellationToken = default) =>
+        CountAsync(database.Db, document, cancellationToken);
 }

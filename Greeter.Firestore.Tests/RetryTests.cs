@@ -6,6 +6,8 @@ namespace Greeter.Firestore.Tests;
 /// <summary>The calls that a transaction or a read makes, and what follows each failure.</summary>
 public sealed class RetryTests : IDisposable
 {
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
+
     private readonly SkippingTimeProvider time = new();
     private readonly TestDatabase database;
     private readonly DocumentReference document;
@@ -402,6 +404,102 @@ public sealed class RetryTests : IDisposable
         });
 
         isThere.Should().BeFalse();
+    }
+
+    [Fact]
+    public async Task Contradictory_precondition_gets_the_status_that_Firestore_would_give()
+    {
+        await document.SetAsync(Views(1));
+        var missing = database.Db.Document("sessions/missing");
+        async Task<StatusCode> FailAsync(DocumentReference target, Action<Transaction> write)
+        {
+            var run = () => database.Db.RunTransactionAsync(async transaction =>
+            {
+                await transaction.GetSnapshotAsync(target);
+                write(transaction);
+            });
+            return (await run.Should().ThrowAsync<RpcException>()).Which.StatusCode;
+        }
+
+        (await FailAsync(document, transaction => transaction.Create(document, Views(2)))).Should().Be(StatusCode.AlreadyExists);
+        (await FailAsync(missing, transaction => transaction.Delete(missing, Precondition.MustExist)))
+            .Should().Be(StatusCode.NotFound);
+        (await FailAsync(document, transaction => transaction.Delete(document, Precondition.LastUpdated(default))))
+            .Should().Be(StatusCode.FailedPrecondition);
+        Wire.Commits.Should().HaveCount(1, "none of them can succeed");
+    }
+
+    [Theory]
+    [InlineData(StatusCode.FailedPrecondition, StatusCode.Aborted)]
+    [InlineData(StatusCode.Aborted, StatusCode.Aborted)]
+    [InlineData(StatusCode.Unavailable, StatusCode.Unavailable)]
+    public async Task Last_allowed_attempt_throws_its_status_and_a_conflict_as_ABORTED(StatusCode status, StatusCode expected)
+    {
+        await document.SetAsync(Views(1));
+        var attempts = 0;
+        Wire.Respond = (method, _, _) => Task.FromResult(method == Wire.Commit ? Wire.Failure(status) : null);
+
+        var run = () => database.Db.RunTransactionAsync(
+            async transaction =>
+            {
+                attempts++;
+                await transaction.GetSnapshotAsync(document);
+                transaction.Set(document, Views(2));
+            },
+            TransactionOptions.ForMaxAttempts(2));
+
+        (await FailAsync(run)).StatusCode.Should().Be(expected);
+        attempts.Should().Be(2);
+        time.Pauses.Should().HaveCountLessThanOrEqualTo(1, "nothing follows the last attempt");
+    }
+
+    [Fact]
+    public async Task RESOURCE_EXHAUSTED_goes_to_the_caller_if_the_commit_is_over_4_MiB()
+    {
+        Wire.Fail(Wire.Commit, StatusCode.ResourceExhausted);
+        var data = Enumerable.Range(0, 5).ToDictionary(i => $"{i}", _ => (object)new string('x', 900_000));
+
+        var run = () => database.Db.RunTransactionAsync(transaction =>
+        {
+            transaction.Set(document, data);
+            return Task.CompletedTask;
+        });
+
+        (await FailAsync(run)).StatusCode.Should().Be(StatusCode.ResourceExhausted);
+        Wire.Calls.Should().Equal(Wire.Commit);
+    }
+
+    [Theory]
+    [InlineData(StatusCode.Unavailable)]
+    [InlineData(StatusCode.DeadlineExceeded)]
+    [InlineData(StatusCode.ResourceExhausted)]
+    public async Task Transient_failure_releases_the_lock_before_the_pause(StatusCode status)
+    {
+        await CountAsync();
+        using var source = new CancellationTokenSource();
+        var (isPausing, isQueued) = (new TaskCompletionSource(), new TaskCompletionSource());
+        var isHeld = new TaskCompletionSource();
+        Wire.Respond = (method, earlier, _) => Task.FromResult(
+            method == Wire.Commit && earlier == 1 ? Wire.Failure(status) : null);
+        time.StopAt(1, isPausing.SetResult);
+        var holder = database.Db.RunTransactionAsync(
+            async transaction =>
+            {
+                await transaction.GetSnapshotAsync(document);
+                isHeld.SetResult();
+                await isQueued.Task;
+                transaction.Set(document, Views(0));
+            },
+            cancellationToken: source.Token);
+        await isHeld.Task.WaitAsync(Patience);
+        var next = CountAsync();
+        isQueued.SetResult();
+        await isPausing.Task.WaitAsync(Patience);
+
+        (await next.WaitAsync(Patience)).Views.Should().Be(2);
+
+        await source.CancelAsync();
+        await CancelAsync(() => holder);
     }
 
     private static Dictionary<string, object> Views(long views) => new() { ["views"] = views };

@@ -2,8 +2,8 @@ using Greeter.Firestore;
 
 namespace Greeter.Firestore.Tests;
 
-/// <summary>Transactions on the embedded store and on the emulator. In most tests, another write comes between a transaction's read and
-/// its commit.</summary>
+/// <summary>Transactions on the embedded store and on the emulator. In most tests, another write comes between a transaction's
+/// read and its commit.</summary>
 public class TransactionTests
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
@@ -323,13 +323,14 @@ public class TransactionTests
         using var source = new CancellationTokenSource();
 
         var (token, db) = await database.Db.RunTransactionAsync(
-            transaction => Task.FromResult((transaction.CancellationToken, transaction.Database)), cancellationToken: source.Token);
+            transaction => Task.FromResult((transaction.CancellationToken, transaction.Database)),
+            cancellationToken: source.Token);
 
         token.Should().Be(source.Token);
         db.Should().BeSameAs(database.Db);
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, OnEmbedded, OnEmulator, Trait("Category", "Slow")]
     public async Task Cancelled_transactions_block_no_other_transaction(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -359,6 +360,23 @@ public class TransactionTests
 
         committed.Should().BeGreaterThanOrEqualTo(200);
         (await ViewsAsync(document)).Should().BeInRange(committed, 300);
+    }
+
+    [Fact]
+    public async Task Write_after_the_callback_has_returned_is_an_error()
+    {
+        using var database = TestDatabase.OpenEmbedded();
+        var document = database.Db.Document("sessions/one");
+        Transaction? ended = null;
+        await database.Db.RunTransactionAsync(transaction =>
+        {
+            ended = transaction;
+            return Task.CompletedTask;
+        });
+
+        ended!.Invoking(transaction => transaction.Set(document, Views(1))).Should().Throw<InvalidOperationException>();
+        await ended!.Awaiting(transaction => transaction.GetSnapshotAsync(document))
+            .Should().ThrowAsync<InvalidOperationException>();
     }
 
     private static Dictionary<string, object> Views(long views) => new() { ["views"] = views };

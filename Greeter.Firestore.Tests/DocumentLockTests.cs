@@ -3,99 +3,21 @@ using System.Diagnostics;
 
 namespace Greeter.Firestore.Tests;
 
-/// <summary>Concurrent transactions in one process: preconditions, cache, and locks together.</summary>
-public sealed class TransactionConcurrencyTests : IDisposable
+/// <summary>Transactions of one process that write the same document queue for its lock; all others don't wait.</summary>
+public sealed class DocumentLockTests : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     private readonly TestDatabase database = TestDatabase.OpenEmbedded();
     private readonly DocumentReference document;
 
-    public TransactionConcurrencyTests() => document = database.Db.Document("sessions/one");
+    public DocumentLockTests() => document = database.Db.Document("sessions/one");
 
     private FirestoreDb Db => database.Db;
 
     private Wire Wire => database.Wire;
 
     public void Dispose() => database.Dispose();
-
-    [Fact]
-    public async Task Intermediate_write_of_a_transaction_is_never_read_from_the_cache()
-    {
-        await CountAsync(document);
-        var (hasResponded, isOver) = (false, false);
-        Wire.HasResponded = (method, earlier) =>
-        {
-            Volatile.Write(ref hasResponded, method == Wire.Commit && earlier == 1 || Volatile.Read(ref hasResponded));
-            return Task.CompletedTask;
-        };
-        // Counts while the response to the transaction with many writes is processed.
-        var counting = Task.Run(async () =>
-        {
-            while (!Volatile.Read(ref hasResponded))
-            {
-                Thread.SpinWait(10);
-            }
-            while (!Volatile.Read(ref isOver))
-            {
-                await CountAsync(document);
-            }
-        });
-
-        await Db.RunTransactionAsync(async transaction =>
-        {
-            var views = Views(await transaction.GetSnapshotAsync(document));
-            var intermediate = Enumerable.Range(0, 100).ToDictionary(i => $"field{i}", i => (object)i);
-            intermediate["views"] = -1_000_000;
-            for (var write = 0; write < 400; write++)
-            {
-                transaction.Set(document, intermediate);
-            }
-            transaction.Set(document, Fields(views + 1));
-        });
-        isOver = true;
-        await counting.WaitAsync(Patience);
-
-        (await CountAsync(document)).Should().BeGreaterThan(0);
-    }
-
-    [Fact]
-    public async Task Read_that_ends_after_the_commit_was_sent_does_not_reach_the_cache()
-    {
-        await document.SetAsync(Fields(1));
-        var (hasRead, isChanged) = (new TaskCompletionSource(), new TaskCompletionSource());
-        Task<DocumentSnapshot>? read = null;
-        Wire.HasResponded = async (method, _) =>
-        {
-            if (method == Wire.Read && !isChanged.Task.IsCompleted)
-            {
-                hasRead.TrySetResult();
-                await isChanged.Task.WaitAsync(Patience);
-            }
-        };
-        Wire.Respond = async (method, earlier, _) =>
-        {
-            // Between the read and the commit another process changes the document; then the read ends.
-            if (method == Wire.Commit && earlier == 1)
-            {
-                await hasRead.Task.WaitAsync(Patience, CancellationToken.None);
-                await database.OpenAnother().Document("sessions/one").SetAsync(Fields(100), cancellationToken: CancellationToken.None);
-                isChanged.SetResult();
-                await read!.WaitAsync(Patience, CancellationToken.None);
-            }
-            return null;
-        };
-
-        await Db.RunTransactionAsync(transaction =>
-        {
-            read = transaction.GetSnapshotAsync(document);
-            transaction.Set(document, new Dictionary<string, object> { ["more"] = true }, SetOptions.MergeAll);
-            transaction.Set(Db.Document("sessions/two"), Fields(1));
-            return Task.CompletedTask;
-        });
-
-        (await CountAsync(document)).Should().Be(101);
-    }
 
     [Theory]
     [InlineData(false)]
@@ -141,6 +63,135 @@ public sealed class TransactionConcurrencyTests : IDisposable
     }
 
     [Fact]
+    public async Task Transactions_that_only_read_one_document_never_queue()
+    {
+        const int Workers = 8;
+        await CountAsync(document);
+        var (reading, areAllReading) = (0, new TaskCompletionSource());
+        Wire.Respond = async (_, _, cancellationToken) =>
+        {
+            if (Interlocked.Increment(ref reading) == Workers)
+            {
+                areAllReading.SetResult();
+            }
+            await areAllReading.Task.WaitAsync(Patience, cancellationToken);
+            return null;
+        };
+
+        var work = Enumerable.Range(0, Workers).Select(_ => Task.Run(
+            () => Db.RunTransactionAsync(async transaction => Views(await transaction.GetSnapshotAsync(document)))));
+
+        (await Task.WhenAll(work).WaitAsync(Patience / 2)).Should().OnlyContain(views => views == 1);
+    }
+
+    [Fact]
+    public async Task Document_is_lockable_again_after_a_transaction_that_wrote_it()
+    {
+        await CountAsync(document);
+        await Db.RunTransactionAsync(async transaction =>
+        {
+            await transaction.GetSnapshotAsync(document);
+            transaction.Set(Db.Document("sessions/two"), Fields(1));
+        });
+        await CountAsync(document);
+        var attempts = 0;
+        var (isHeld, isReleased) = (new TaskCompletionSource(), new TaskCompletionSource());
+        var holder = Db.RunTransactionAsync(async transaction =>
+        {
+            attempts++;
+            var views = await CountAsync(transaction, document);
+            isHeld.TrySetResult();
+            await isReleased.Task.WaitAsync(Patience);
+            return views;
+        });
+        await isHeld.Task.WaitAsync(Patience);
+
+        var next = CountAsync(document);
+        next.IsCompleted.Should().BeFalse();
+        isReleased.SetResult();
+
+        (await holder).Should().Be(3);
+        (await next).Should().Be(4);
+        attempts.Should().Be(1);
+    }
+
+    [Fact]
+    public async Task Lock_is_kept_after_a_conflict()
+    {
+        await CountAsync(document);
+        var attempts = 0;
+        var (isHeld, isQueued) = (new TaskCompletionSource(), new TaskCompletionSource());
+        var holder = Db.RunTransactionAsync(async transaction =>
+        {
+            var views = await CountAsync(transaction, document);
+            if (++attempts == 1)
+            {
+                isHeld.SetResult();
+                await isQueued.Task.WaitAsync(Patience);
+                await database.OpenAnother().Document("sessions/one").SetAsync(Fields(10));
+            }
+            return views;
+        });
+        await isHeld.Task.WaitAsync(Patience);
+        var next = CountAsync(document);
+        isQueued.SetResult();
+
+        (await holder.WaitAsync(Patience)).Should().Be(11);
+        (await next.WaitAsync(Patience)).Should().Be(12);
+    }
+
+    [Fact]
+    public async Task Transaction_holds_one_lock_at_most()
+    {
+        var two = Db.Document("sessions/two");
+        await CountAsync(document);
+        await CountAsync(two);
+        var (haveBothBeenRead, isReleased) = (new TaskCompletionSource(), new TaskCompletionSource());
+        var holder = Db.RunTransactionAsync(async transaction =>
+        {
+            await transaction.GetSnapshotAsync(document);
+            await transaction.GetSnapshotAsync(two);
+            haveBothBeenRead.TrySetResult();
+            await isReleased.Task.WaitAsync(Patience);
+            transaction.Set(document, Fields(10));
+        });
+        await haveBothBeenRead.Task.WaitAsync(Patience);
+
+        (await CountAsync(two).WaitAsync(Patience / 2)).Should().Be(2);
+
+        isReleased.SetResult();
+        await holder;
+    }
+
+    [Fact]
+    public async Task Other_instances_get_a_gap_after_16_commits_that_follow_a_conflict()
+    {
+        var entry = new CachedDocument();
+        async Task<TimeSpan> CommitAsync()
+        {
+            (await entry.LockAsync(TimeSpan.Zero, default)).Should().BeTrue("there is no gap before");
+            var started = Stopwatch.GetTimestamp();
+            entry.UnlockAfterCommit();
+            (await entry.LockAsync(Patience, default)).Should().BeTrue();
+            entry.Unlock();
+            return Stopwatch.GetElapsedTime(started);
+        }
+        await CommitAsync();
+        entry.RecordConflict();
+
+        for (var commit = 1; commit < 16; commit++)
+        {
+            await entry.LockAsync(TimeSpan.Zero, default);
+            entry.UnlockAfterCommit();
+        }
+
+        (await CommitAsync()).TotalMilliseconds.Should().BeGreaterThan(14);
+        await entry.LockAsync(TimeSpan.Zero, default);
+        entry.UnlockAfterCommit();
+        (await entry.LockAsync(TimeSpan.Zero, default)).Should().BeTrue("there is one gap a conflict");
+    }
+
+    [Fact]
     public async Task Nested_transaction_on_the_same_document_does_not_wait_for_the_outer_one()
     {
         await CountAsync(document);
@@ -164,20 +215,7 @@ public sealed class TransactionConcurrencyTests : IDisposable
         (views, attempts).Should().Be((4, 3));
     }
 
-    [Fact]
-    public async Task Cached_document_newer_than_the_one_in_Firestore_is_read_again()
-    {
-        await CountAsync(document);
-        // A server whose clock was set back calls a precondition from the future invalid.
-        Wire.Respond = (method, earlier, _) => Task.FromResult(
-            method == Wire.Commit && earlier == 1 ? Wire.Failure(StatusCode.InvalidArgument) : null);
-
-        (await CountAsync(document)).Should().Be(2);
-
-        Wire.Calls.Skip(2).Should().Equal(Wire.Commit, Wire.Read, Wire.Commit);
-    }
-
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, OnEmbedded, OnEmulator, Trait("Category", "Slow")]
     public async Task Sixteen_clients_of_one_document_cause_no_conflict_and_one_call_a_transaction(Store store)
     {
         const int Clients = 16;
@@ -297,69 +335,6 @@ public sealed class TransactionConcurrencyTests : IDisposable
         await read!.WaitAsync(Patience);
 
         (await CountAsync(document).WaitAsync(Patience / 2)).Should().Be(3, "the lock is released");
-    }
-
-    [Fact]
-    public async Task Contradictory_precondition_gets_the_status_that_Firestore_would_give()
-    {
-        await document.SetAsync(Fields(1));
-        var missing = Db.Document("sessions/missing");
-        async Task<StatusCode> FailAsync(DocumentReference target, Action<Transaction> write)
-        {
-            var run = () => Db.RunTransactionAsync(async transaction =>
-            {
-                await transaction.GetSnapshotAsync(target);
-                write(transaction);
-            });
-            return (await run.Should().ThrowAsync<RpcException>()).Which.StatusCode;
-        }
-
-        (await FailAsync(document, transaction => transaction.Create(document, Fields(2)))).Should().Be(StatusCode.AlreadyExists);
-        (await FailAsync(missing, transaction => transaction.Delete(missing, Precondition.MustExist))).Should().Be(StatusCode.NotFound);
-        (await FailAsync(document, transaction => transaction.Delete(document, Precondition.LastUpdated(default))))
-            .Should().Be(StatusCode.FailedPrecondition);
-        Wire.Commits.Should().HaveCount(1, "none of them can succeed");
-    }
-
-    [Fact]
-    public async Task Only_allowed_attempt_never_starts_from_the_cache()
-    {
-        await CountAsync(document);
-        await database.OpenAnother().Document("sessions/one").SetAsync(Fields(10));
-
-        (await Db.RunTransactionAsync(transaction => CountAsync(transaction, document), TransactionOptions.ForMaxAttempts(1)))
-            .Should().Be(11);
-    }
-
-    [Fact]
-    public async Task Conflict_in_the_last_attempt_is_ABORTED()
-    {
-        var attempts = 0;
-        var run = () => Db.RunTransactionAsync(
-            async transaction =>
-            {
-                attempts++;
-                var views = await CountAsync(transaction, document);
-                await database.OpenAnother().Document("sessions/one").SetAsync(Fields(views));
-            },
-            TransactionOptions.ForMaxAttempts(3));
-
-        (await run.Should().ThrowAsync<RpcException>()).Which.StatusCode.Should().Be(StatusCode.Aborted);
-        attempts.Should().Be(3);
-    }
-
-    [Fact]
-    public async Task Write_after_the_callback_has_returned_is_an_error()
-    {
-        Transaction? ended = null;
-        await Db.RunTransactionAsync(transaction =>
-        {
-            ended = transaction;
-            return Task.CompletedTask;
-        });
-
-        ended!.Invoking(transaction => transaction.Set(document, Fields(1))).Should().Throw<InvalidOperationException>();
-        await ended!.Awaiting(transaction => transaction!.GetSnapshotAsync(document)).Should().ThrowAsync<InvalidOperationException>();
     }
 
     private static Dictionary<string, object> Fields(long views) => new() { ["views"] = views };
