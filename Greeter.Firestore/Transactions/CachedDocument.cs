@@ -17,7 +17,7 @@ internal sealed class CachedDocument
     private static readonly TimeSpan Gap = TimeSpan.FromMilliseconds(16);
 
     private readonly SemaphoreSlim semaphore = new(1, 1);
-    private State? state;
+    private volatile State? state;
     private int commitsSinceConflict = CommitsBeforeGap;
 
     /// <summary>Gets or sets whether the last transaction of this process that read the document also wrote it. A document that is
@@ -25,10 +25,10 @@ internal sealed class CachedDocument
     public bool IsLockable { get; set; } = true;
 
     /// <summary>Gets the update time of the cached state; null if there is none.</summary>
-    public Google.Protobuf.WellKnownTypes.Timestamp? UpdateTime => Volatile.Read(ref state)?.UpdateTime;
+    public Google.Protobuf.WellKnownTypes.Timestamp? UpdateTime => state?.UpdateTime;
 
     /// <summary>Returns the document as this process last committed it; null if there is no cached state.</summary>
-    public DocumentSnapshot? ToSnapshot(DocumentReference reference) => Volatile.Read(ref state) is { } current
+    public DocumentSnapshot? ToSnapshot(DocumentReference reference) => state is { } current
         ? new DocumentSnapshot(reference, Document.Parser.ParseFrom(current.Bytes), Timestamp.FromProto(current.CommitTime))
         : null;
 
@@ -42,14 +42,20 @@ internal sealed class CachedDocument
         {
             if (state is null || state.UpdateTime <= next.UpdateTime)
             {
-                Volatile.Write(ref state, next);
+                state = next;
             }
-            return state!.Bytes.Length;
+            return state.Bytes.Length;
         }
     }
 
     /// <summary>Forgets the document's state but keeps its lock.</summary>
-    public void Drop() => Volatile.Write(ref state, null);
+    public void Drop()
+    {
+        lock (semaphore)
+        {
+            state = null;
+        }
+    }
 
     /// <summary>Waits for the lock.</summary>
     /// <returns>Whether the lock was taken; false after the timeout, and if the document has stopped being lockable.</returns>
