@@ -69,6 +69,7 @@ internal sealed class TransactionRunner(
             // A stale document may be the reason.
             return default;
         }
+        await LockAsync(transaction);
         if (commit.Count == 0)
         {
             // No commit confirms a cached read.
@@ -88,7 +89,6 @@ internal sealed class TransactionRunner(
 
     private async Task CommitAsync(Transaction transaction, List<Write> commit)
     {
-        await LockAsync(transaction);
         CommitResponse response;
         try
         {
