@@ -47,7 +47,7 @@ public sealed class RandomTransactionTests
         database.Wire.Commits.SelectMany(commit => commit.Writes).Select(write => write.Update?.Fields.GetValueOrDefault("token"))
             .Where(token => token is not null).Should().OnlyHaveUniqueItems("a commit is never sent twice");
         // Undisturbed, and without a cache.
-        (database.Wire.Answer, database.Wire.Responded) = (null, null);
+        (database.Wire.Respond, database.Wire.HasResponded) = (null, null);
         (await ReadAllAsync(database.OpenAnother())).Sum(Value).Should().Be(Total);
     }
 
@@ -71,10 +71,10 @@ public sealed class RandomTransactionTests
             StatusCode.Aborted, StatusCode.FailedPrecondition, StatusCode.Unavailable, StatusCode.DeadlineExceeded,
             StatusCode.ResourceExhausted, StatusCode.InvalidArgument,
         ];
-        wire.Answer = (method, _, _) => Task.FromResult(method == Wire.Commit && Random.Shared.Next(20) == 0
+        wire.Respond = (method, _, _) => Task.FromResult(method == Wire.Commit && Random.Shared.Next(20) == 0
             ? Wire.Failure(Random.Shared.GetItems(statuses, 1)[0])
             : null);
-        wire.Responded = async (method, _) =>
+        wire.HasResponded = async (method, _) =>
         {
             if (Random.Shared.Next(8) == 0)
             {
