@@ -42,7 +42,7 @@ internal static class ProxyAndHttps
         app.UseForwardedHeaders();
     }
 
-    /// <summary>Redirects to HTTPS if a proxy reports HTTP. Requests without <c>X-Forwarded-Proto</c> aren't redirected.</summary>
+    /// <summary>Redirects to HTTPS if a proxy reports HTTP. Other requests aren't redirected.</summary>
     public static void UseHttpsRedirectionBehindProxy(this WebApplication app) => app.UseWhen(
         context => context.Request.Headers.ContainsKey(OriginalProto),
         proxied => proxied.UseHttpsRedirection());
