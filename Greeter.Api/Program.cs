@@ -6,13 +6,13 @@ using Greeter.Api.Hosting;
 using Greeter.Api.Logging;
 using Microsoft.AspNetCore.Http.HttpResults;
 
-// Without the argument, the app would watch every folder below its own for changed settings.
+// Without the added argument, the app would watch its folder and all subfolders for changed settings.
 var builder = WebApplication.CreateSlimBuilder([.. args, "--hostBuilder:reloadConfigOnChange=false"]);
 using var log = builder.AddLogging();
 try
 {
     builder.AddHosting();
-    // The default encoder would encode the á of "Olá", too.
+    // The default encoder would also encode letters such as the á in "Olá".
     builder.Services.AddSingleton(HtmlEncoder.Create(UnicodeRanges.All));
 
     var app = builder.Build();
@@ -48,7 +48,7 @@ try
         };
         if (session.Id == sessionId)
         {
-            transaction.Set(document, data, SetOptions.MergeAll);   // Keeps fields that others have added.
+            transaction.Set(document, data, SetOptions.MergeAll);   // Keeps fields that this app doesn't write.
         }
         else
         {

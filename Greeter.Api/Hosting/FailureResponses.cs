@@ -9,7 +9,7 @@ internal static class FailureResponses
     private const string PageFor500 = "<body>We couldn't load your greeting. The log of this site tells its operator why.</body>";
 
     /// <summary>Logs an exception with advice, and responds with a page. Does nothing if the client has disconnected.</summary>
-    /// <remarks>UseExceptionHandler would take a request that has timed out for one whose client has disconnected.</remarks>
+    /// <remarks>UseExceptionHandler doesn't fit: it handles a request that timed out as if its client had disconnected.</remarks>
     public static void UseFailureResponses(this WebApplication app) => app.Use(async (context, next) =>
     {
         try
@@ -24,7 +24,7 @@ internal static class FailureResponses
             if (!hasDisconnected)
             {
                 var (status, advice) = hasTimedOut ? (503, "Firestore took longer than the request timeout.") : Diagnose(e);
-                // If the client was canceled while it retried a call, the inner exception tells why it retried.
+                // If the request timed out while the client retried a call, the inner exception is the last failure of that call.
                 var reason = e.InnerException as RpcException ?? e;
                 app.Logger.LogError(e, "{Advice} {Reason}", advice, reason.Message);
                 await RespondAsync(context, status);
@@ -47,14 +47,14 @@ internal static class FailureResponses
     {
         if (exception is not RpcException failure)
         {
-            return (500, "Greeter failed.");
+            return (500, "Unexpected error. The stack trace shows where it happened.");
         }
         return failure.StatusCode switch
         {
             StatusCode.PermissionDenied => (500, "Firestore denied access. Enable the API (gcloud services enable "
                 + "firestore.googleapis.com) and grant the app's service account roles/datastore.user."),
-            StatusCode.Unauthenticated => (500, "Firestore rejected the app's credentials. Give the app a service account, or on "
-                + "a laptop run gcloud auth application-default login."),
+            StatusCode.Unauthenticated => (500, "Firestore rejected the app's credentials. Give the app a service account. On a "
+                + "laptop, run gcloud auth application-default login."),
             StatusCode.NotFound => (500, "The database doesn't exist. Create it (gcloud firestore databases create --location=…) "
                 + "or correct GOOGLE_CLOUD_PROJECT and Firestore__DatabaseId."),
             StatusCode.FailedPrecondition => (500, "The database isn't in Native mode. Create another one (gcloud firestore "

@@ -4,7 +4,7 @@ namespace Greeter.Api.Hosting;
 internal static class FirestoreDatabase
 {
     /// <summary>Adds a <see cref="FirestoreDb"/> for the emulator if <c>FIRESTORE_EMULATOR_HOST</c> is set, otherwise for Cloud
-    /// Firestore. In Development without either, the documents are in a file.</summary>
+    /// Firestore. In Development, if no project and no endpoint is set either, the documents are in a file.</summary>
     public static void AddFirestoreDatabase(this IServiceCollection services, IConfiguration configuration) =>
         services.AddFirestoreDb(firestore =>
         {

@@ -20,7 +20,7 @@ internal static class Health
     public static void UseHealth(this WebApplication app) => app.UseWhen(
         context => HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method),
         probes => probes
-            // Without a check the result is always 200.
+            // Runs no check, so the response is always 200.
             .UseHealthChecks("/health/live", new HealthCheckOptions { Predicate = _ => false })
             .UseHealthChecks("/health/ready"));
 

@@ -31,7 +31,7 @@ internal static class HostingExtensions
         app.UseStatusCodePages("text/plain", "Error {0}. Try GET / instead.\n");
         app.UseHostValidation();
         app.UseHsts();
-        // Before the redirection: the platforms' health checks come over HTTP and don't follow it.
+        // Before the redirection, because the platforms' health checks use HTTP and don't follow redirects.
         app.UseHealth();
         app.UseHttpsRedirectionBehindProxy();
         app.UseRequestTimeouts();

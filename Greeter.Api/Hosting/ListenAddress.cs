@@ -6,8 +6,9 @@ namespace Greeter.Api.Hosting;
 /// <summary>Chooses the address that the app listens on.</summary>
 internal static class ListenAddress
 {
-    /// <summary>Listens on <c>PORT</c>, on all interfaces, as the platforms require. <c>--urls</c> overrides <c>PORT</c>, and
-    /// <c>PORT</c> overrides <c>ASPNETCORE_URLS</c>. The default is main.py's port, 8080, on localhost.</summary>
+    /// <summary>Configures the app to listen on <c>PORT</c>, on all interfaces, as the platforms require.</summary>
+    /// <remarks><c>--urls</c> overrides <c>PORT</c>, and <c>PORT</c> overrides <c>ASPNETCORE_URLS</c>. The default is main.py's
+    /// port, 8080, on localhost.</remarks>
     /// <exception cref="InvalidOperationException"><c>PORT</c> is not a port number.</exception>
     public static void AddListenAddress(this WebApplicationBuilder builder)
     {

@@ -2,7 +2,7 @@ using Microsoft.AspNetCore.HttpOverrides;
 
 namespace Greeter.Api.Hosting;
 
-/// <summary>Handles requests that come through a platform's proxy, which ends TLS.</summary>
+/// <summary>Handles requests that come through a platform's proxy, which receives HTTPS and sends HTTP.</summary>
 internal static class ProxyAndHttps
 {
     private static readonly string OriginalProto = new ForwardedHeadersOptions().OriginalProtoHeaderName;
@@ -13,7 +13,7 @@ internal static class ProxyAndHttps
         services.Configure<ForwardedHeadersOptions>(options =>
         {
             options.ForwardedHeaders = ForwardedHeaders.XForwardedProto;
-            // The platforms' proxies have no fixed addresses, and only they can reach the app.
+            // Trusts every sender: the platforms' proxies have no fixed addresses, and only they can reach the app.
             options.KnownProxies.Clear();
             options.KnownIPNetworks.Clear();
         });
@@ -33,7 +33,7 @@ internal static class ProxyAndHttps
     /// <summary>Takes the scheme from <c>X-Forwarded-Proto</c>.</summary>
     public static void UseForwardedScheme(this WebApplication app)
     {
-        // The next middleware sets this header if it applied X-Forwarded-Proto. A visitor must not set it.
+        // UseForwardedHeaders sets this header if it applied X-Forwarded-Proto. Remove it if it comes from a visitor.
         app.Use((context, next) =>
         {
             context.Request.Headers.Remove(OriginalProto);
@@ -42,13 +42,14 @@ internal static class ProxyAndHttps
         app.UseForwardedHeaders();
     }
 
-    /// <summary>Redirects to HTTPS if a proxy reports HTTP. Without a proxy nothing is redirected.</summary>
+    /// <summary>Redirects to HTTPS if a proxy reports HTTP. Other requests aren't redirected.</summary>
     public static void UseHttpsRedirectionBehindProxy(this WebApplication app) => app.UseWhen(
         context => context.Request.Headers.ContainsKey(OriginalProto),
         proxied => proxied.UseHttpsRedirection());
 
-    /// <summary>Answers 400 to host names without an IDNA form, such as <c>xn--</c>.</summary>
-    /// <remarks>Kestrel accepts them, but HSTS and the redirection throw an exception.</remarks>
+    /// <summary>Responds with 400 to a host name that can't be converted to an internationalized domain name, such as
+    /// <c>xn--</c>.</summary>
+    /// <remarks>Kestrel accepts such a name, but HSTS and the redirection throw an exception.</remarks>
     public static void UseHostValidation(this WebApplication app) => app.Use((context, next) =>
     {
         try

@@ -21,11 +21,11 @@ internal sealed class Settings
         ShutdownDelay = Read(configuration, "Shutdown:Delay", delay, TimeSpan.Zero, TimeSpan.FromMinutes(1));
     }
 
-    /// <summary>Gets how long a session and its cookie live after the last view. The default is 31 days, as in Flask. The maximum
-    /// is 400 days, because browsers keep no cookie longer.</summary>
+    /// <summary>Gets how long a session and its cookie live after the last view. The default is 31 days, as for Flask's permanent
+    /// sessions. The maximum is 400 days, because browsers keep no cookie longer.</summary>
     public TimeSpan SessionLifetime { get; }
 
-    /// <summary>Gets how long a request may take. The default is 5 seconds.</summary>
+    /// <summary>Gets how long a request may take before it gets 503. The default is 5 seconds.</summary>
     public TimeSpan RequestTimeout { get; }
 
     /// <summary>Gets how long the app accepts requests after SIGTERM. The default is 2 seconds, and 0 in Development.</summary>

@@ -1,14 +1,15 @@
 namespace Greeter.Api.Hosting;
 
-/// <summary>Ends the app without losing a request.</summary>
+/// <summary>Stops the app so that requests in flight are answered.</summary>
 internal static class Shutdown
 {
-    // For the last response, which may take a second more than the request timeout, and for closing the connections.
+    // A response may take a second more than the request timeout. Then the connections must close.
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(2);
 
-    /// <summary>Waits a moment before Kestrel stops, so that requests in flight are answered.</summary>
-    /// <remarks>Kestrel resets the connections that it has yet to accept, and a platform still sends requests for a moment after
-    /// SIGTERM. With the defaults, delay, request timeout and grace make 9 of the 10 seconds that Cloud Run gives.</remarks>
+    /// <summary>Adds a delay between SIGTERM and the moment when Kestrel stops.</summary>
+    /// <remarks>A platform still sends requests for a moment after SIGTERM, and when Kestrel stops, it resets connections that it
+    /// has not accepted yet. With the defaults, delay, request timeout, and grace add up to 9 seconds. Cloud Run allows
+    /// 10.</remarks>
     public static void AddShutdownDelay(this IServiceCollection services, Settings settings)
     {
         services.AddHostedService<Delay>();
@@ -18,7 +19,7 @@ internal static class Shutdown
 
     private sealed class Delay(Settings settings) : IHostedLifecycleService
     {
-        // Runs before the web server stops.
+        // The host waits for this before it stops Kestrel.
         public Task StoppingAsync(CancellationToken cancellationToken) => Task.Delay(settings.ShutdownDelay, cancellationToken);
 
         public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;

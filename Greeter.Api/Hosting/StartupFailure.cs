@@ -6,13 +6,13 @@ namespace Greeter.Api.Hosting;
 /// <summary>Explains why the app can't start.</summary>
 internal static class StartupFailure
 {
-    /// <summary>Returns what happened and what to do, or null for a fault of the app, which needs its stack trace.</summary>
+    /// <summary>Returns what happened and what to do, or null for a bug in the app, which needs the stack trace.</summary>
     public static string? Explain(Exception exception) => exception switch
     {
         IOException { InnerException: AddressInUseException } =>
             $"{exception.Message} Stop the process that uses the port, or set PORT to another one.",
         SocketException { SocketErrorCode: SocketError.AccessDenied } =>
-            "The app isn't allowed to listen on this port. Set PORT to a number from 1024 to 65535.",
+            "The app isn't allowed to listen on its port. Set PORT to a number from 1024 to 65535.",
         InvalidOperationException or ArgumentException or IOException or SocketException => exception.Message,
         _ => null,
     };

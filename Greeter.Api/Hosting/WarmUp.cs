@@ -28,7 +28,8 @@ internal sealed class WarmUp(FirestoreDb db, ILogger<WarmUp> logger) : Backgroun
             {
                 var reason = e.InnerException as RpcException ?? e;
                 logger.LogWarning(
-                    "The first read of Firestore failed. The app tries again for each visitor. {Reason}", reason.Message);
+                    "The first read of Firestore failed or took longer than 2 s. Each request tries again. {Reason}",
+                    reason.Message);
             }
         }
         finally

@@ -46,7 +46,7 @@ internal sealed class CloudLoggingFormatter : ITextFormatter
 
     private void WriteTrace(Utf8JsonWriter json, ActivityTraceId traceId, ActivitySpanId? spanId)
     {
-        // Cloud Trace knows only the caller's span, because the app exports none.
+        // Cloud Trace knows only the caller's span, because the app doesn't export its own.
         var request = Activity.Current;
         var span = request is not null && request.ParentSpanId != default ? request.ParentSpanId : spanId;
         json.WriteString("logging.googleapis.com/trace", $"projects/{ProjectId}/traces/{traceId}");

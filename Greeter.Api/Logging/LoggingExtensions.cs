@@ -8,11 +8,11 @@ using Serilog.Formatting.Display;
 
 namespace Greeter.Api.Logging;
 
-/// <summary>Sets up the log.</summary>
+/// <summary>Configures logging.</summary>
 internal static class LoggingExtensions
 {
     /// <summary>Logs to the console: readable lines in Development, otherwise JSON for Cloud Logging.</summary>
-    /// <returns>The logger, for what happens before the app starts.</returns>
+    /// <returns>The logger, for a failure before the app is built.</returns>
     public static Logger AddLogging(this WebApplicationBuilder builder)
     {
         ITextFormatter formatter = new MessageTemplateTextFormatter(
@@ -27,7 +27,7 @@ internal static class LoggingExtensions
             .MinimumLevel.Override("Microsoft.AspNetCore", LogEventLevel.Warning)
             // A health check that gets 503 is not an error. It happens whenever an instance starts or stops.
             .MinimumLevel.Override("Microsoft.Extensions.Diagnostics.HealthChecks", LogEventLevel.Fatal)
-            // Program.cs says the same in one sentence.
+            // Program.cs logs these failures in one sentence.
             .Filter.ByExcluding(e => e.MessageTemplate.Text is "Hosting failed to start" or "Unable to start Kestrel.")
             .WriteTo.Console(new SessionIdRedactor(formatter))
             .CreateLogger();

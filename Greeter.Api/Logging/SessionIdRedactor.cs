@@ -6,7 +6,7 @@ using Serilog.Formatting;
 namespace Greeter.Api.Logging;
 
 /// <summary>Shortens session IDs in a log line to four characters, as in <c>sessions/0123…</c>.</summary>
-/// <remarks>A session ID is as good as a password, and Firestore's errors contain document names.</remarks>
+/// <remarks>A session ID is like a password, and Firestore's errors contain document names.</remarks>
 internal sealed partial class SessionIdRedactor(ITextFormatter formatter) : ITextFormatter
 {
     /// <inheritdoc/>
