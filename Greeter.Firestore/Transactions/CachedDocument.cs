@@ -13,12 +13,15 @@ internal sealed class CachedDocument
     /// cache, because the other one has to read first. After this many commits in a row it lets the other one in.</summary>
     private const int CommitsBeforeGap = 16;
 
+    /// <summary>The number of commits while there was no conflict since the last gap.</summary>
+    private const int NoGap = int.MinValue;
+
     /// <summary>As long as the longest pause after a conflict, so that the other instance doesn't miss the gap.</summary>
     private static readonly TimeSpan Gap = TimeSpan.FromMilliseconds(16);
 
     private readonly SemaphoreSlim semaphore = new(1, 1);
     private volatile State? state;
-    private int commitsSinceConflict = CommitsBeforeGap;
+    private int commitsSinceConflict = NoGap;
 
     /// <summary>Gets or sets whether the last transaction of this process that read the document also wrote it. A document that is
     /// only read needs no lock.</summary>
@@ -40,6 +43,7 @@ internal sealed class CachedDocument
         var next = new State(document.ToByteArray(), document.UpdateTime, commitTime);
         lock (semaphore)
         {
+            commitsSinceConflict++;
             if (state is null || state.UpdateTime <= next.UpdateTime)
             {
                 state = next;
@@ -74,19 +78,17 @@ internal sealed class CachedDocument
         return true;
     }
 
-    /// <summary>Releases the lock.</summary>
-    public void Unlock() => semaphore.Release();
-
-    /// <summary>Releases the lock after a commit, with a gap before it where another instance is waiting for its chance.</summary>
-    public void UnlockAfterCommit()
+    /// <summary>Releases the lock, after a gap if another instance is waiting for its chance.</summary>
+    public void Unlock()
     {
-        if (++commitsSinceConflict == CommitsBeforeGap)
+        if (commitsSinceConflict >= CommitsBeforeGap)
         {
+            commitsSinceConflict = NoGap;
             _ = UnlockAfterGapAsync();
         }
         else
         {
-            Unlock();
+            semaphore.Release();
         }
     }
 
@@ -96,7 +98,7 @@ internal sealed class CachedDocument
     private async Task UnlockAfterGapAsync()
     {
         await Task.Delay(Gap);
-        Unlock();
+        semaphore.Release();
     }
 
     /// <param name="Bytes">The document, serialized.</param>

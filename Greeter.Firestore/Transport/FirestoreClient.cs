@@ -58,8 +58,7 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
         where TResponse : class, IMessage<TResponse>
     {
         var started = Stopwatch.GetTimestamp();
-        var call = channel.CallAsync(method, database, request, parser, cancellationToken);
-        return ClientMetrics.IsCallDurationEnabled ? ClientMetrics.MeasureAsync(method, started, call) : call;
+        return ClientMetrics.MeasureAsync(method, started, channel.CallAsync(method, database, request, parser, cancellationToken));
     }
 
     // An empty response must not count as a missing document, and a precondition needs the document's time.
