@@ -60,12 +60,19 @@ public sealed class FirestoreDb
     /// conflict that lasts to the limit is <see cref="StatusCode.Aborted"/>.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled. The inner exception is the failure that was being retried,
     /// if any. The writes may be stored.</exception>
-    public Task<T> RunTransactionAsync<T>(
+    public async Task<T> RunTransactionAsync<T>(
         Func<Transaction, Task<T>> callback, TransactionOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(callback);
-        var transaction = new TransactionRunner(this, client, cache, options, cancellationToken).RunAsync(callback);
-        return ClientMetrics.IsTransactionsEnabled ? ClientMetrics.CountAsync(transaction) : transaction;
+        T result = default!;
+        await RunTransactionAsync(
+            async transaction =>
+            {
+                result = await callback(transaction);
+            },
+            options,
+            cancellationToken);
+        return result;
     }
 
     /// <inheritdoc cref="RunTransactionAsync{T}"/>
@@ -74,14 +81,7 @@ public sealed class FirestoreDb
         Func<Transaction, Task> callback, TransactionOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(callback);
-        return RunTransactionAsync(
-            async transaction =>
-            {
-                await callback(transaction);
-                return true;
-            },
-            options,
-            cancellationToken);
+        return ClientMetrics.CountAsync(new TransactionRunner(this, client, cache, options, cancellationToken).RunAsync(callback));
     }
 
     internal async Task<DocumentSnapshot> GetSnapshotAsync(DocumentReference reference, CancellationToken cancellationToken)

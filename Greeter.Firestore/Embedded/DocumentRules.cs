@@ -85,7 +85,6 @@ internal static class DocumentRules
         }
     }
 
-    /// <summary>Checks a precondition against the current document; null for a missing one.</summary>
     /// <summary>
     /// Checks several writes to one document. Only the first one's precondition is checked against the document; each later
     /// one must follow from the write before it. This is the emulator's behavior, and not documented.

@@ -13,13 +13,16 @@ internal sealed class CachedDocument
     /// cache, because the other one has to read first. After this many commits in a row it lets the other one in.</summary>
     private const int CommitsBeforeGap = 16;
 
+    /// <summary>No gap is due until the next conflict.</summary>
+    private const int NoGap = int.MinValue;
+
     /// <summary>As long as the longest pause after a conflict, so that the other instance doesn't miss the gap.</summary>
     private static readonly TimeSpan Gap = TimeSpan.FromMilliseconds(16);
 
     // Created when the lock is first taken: most documents are cached and never locked.
     private SemaphoreSlim? semaphore;
     private State? state;
-    private int commitsSinceConflict = CommitsBeforeGap;
+    private int commitsSinceConflict = NoGap;
 
     /// <summary>Gets or sets whether the last transaction of this process that read the document also wrote it. A document that is
     /// only read needs no lock.</summary>
@@ -39,6 +42,7 @@ internal sealed class CachedDocument
     /// <returns>The size of the document in bytes.</returns>
     public int Store(Document document, Timestamp commitTime)
     {
+        commitsSinceConflict++;
         // One array instead of the 20 objects of a parsed document keeps garbage collections short.
         var next = new State(document.ToByteArray(), Timestamp.FromProto(document.UpdateTime), commitTime);
         for (var current = state; current is null || current.UpdateTime <= next.UpdateTime;)
@@ -73,19 +77,17 @@ internal sealed class CachedDocument
         return true;
     }
 
-    /// <summary>Releases the lock.</summary>
-    public void Unlock() => Semaphore.Release();
-
-    /// <summary>Releases the lock after a commit, with a gap before it where another instance is waiting for its chance.</summary>
-    public void UnlockAfterCommit()
+    /// <summary>Releases the lock, after a gap if another instance is waiting for its chance.</summary>
+    public void Unlock()
     {
-        if (++commitsSinceConflict == CommitsBeforeGap)
+        if (commitsSinceConflict >= CommitsBeforeGap)
         {
+            commitsSinceConflict = NoGap;
             _ = UnlockAfterGapAsync();
         }
         else
         {
-            Unlock();
+            Semaphore.Release();
         }
     }
 
@@ -95,7 +97,7 @@ internal sealed class CachedDocument
     private async Task UnlockAfterGapAsync()
     {
         await Task.Delay(Gap);
-        Unlock();
+        Semaphore.Release();
     }
 
     /// <param name="Bytes">The document, serialized.</param>

@@ -49,9 +49,6 @@ internal sealed class DocumentLock(bool isEnabled, TimeSpan maxWait)
     /// <summary>Releases the lock, if it is this document's.</summary>
     public void Release(CachedDocument other) => TakeOut(other)?.Unlock();
 
-    /// <summary>Releases the lock after a successful commit.</summary>
-    public void ReleaseAfterCommit() => TakeOut()?.UnlockAfterCommit();
-
     /// <summary>Releases the lock for good.</summary>
     public void End()
     {

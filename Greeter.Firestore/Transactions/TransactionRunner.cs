@@ -24,22 +24,16 @@ internal sealed class TransactionRunner(
     private int unchangedAttempts;
     private bool wasExhausted;
 
-    /// <inheritdoc cref="FirestoreDb.RunTransactionAsync{T}"/>
-    public async Task<T> RunAsync<T>(Func<Transaction, Task<T>> callback)
+    /// <inheritdoc cref="FirestoreDb.RunTransactionAsync"/>
+    public async Task RunAsync(Func<Transaction, Task> callback)
     {
         IsInTransaction.Value = true;
         try
         {
-            for (var attempt = 1; ; attempt++)
+            var attempt = 1;
+            while (!await RunAttemptAsync(callback, attempt))
             {
-                var isLast = attempt == options?.MaxAttempts;
-                var canStartFromCache = attempt == 1 && !isLast;
-                var transaction = new Transaction(database, cache, documentLock, canStartFromCache, cancellationToken);
-                var (isCommitted, result) = await TryAsync(transaction, callback, isLast);
-                if (isCommitted)
-                {
-                    return result!;
-                }
+                attempt++;
             }
         }
         catch (OperationCanceledException e) when (backoff.IsInterruptedBy(e))
@@ -52,38 +46,39 @@ internal sealed class TransactionRunner(
         }
     }
 
-    /// <summary>Runs the callback and commits.</summary>
-    /// <returns>Whether the transaction is committed, and the callback's result. If it isn't committed, it must run again.</returns>
-    private async Task<(bool IsCommitted, T? Result)> TryAsync<T>(
-        Transaction transaction, Func<Transaction, Task<T>> callback, bool isLast)
+    /// <summary>Makes one attempt: runs the callback and commits.</summary>
+    /// <returns>Whether the transaction has succeeded. If not, it must run again.</returns>
+    private async Task<bool> RunAttemptAsync(Func<Transaction, Task> callback, int attempt)
     {
-        T result;
+        var isLast = attempt == options?.MaxAttempts;
+        var canStartFromCache = attempt == 1 && !isLast;
+        var transaction = new Transaction(database, cache, documentLock, canStartFromCache, cancellationToken);
         List<Write> commit;
         try
         {
-            result = await callback(transaction);
+            await callback(transaction);
             commit = transaction.End();
         }
         catch (Exception) when (transaction.HasCachedReads && !cancellationToken.IsCancellationRequested)
         {
             // A stale document may be the reason.
-            return default;
+            return false;
         }
-        await LockAsync(transaction);
+        await UpdateLockAsync(transaction);
         if (commit.Count == 0)
         {
             // No commit confirms a cached read.
-            return (!transaction.HasCachedReads, result);
+            return !transaction.HasCachedReads;
         }
         try
         {
             await CommitAsync(transaction, commit);
-            return (true, result);
+            return true;
         }
         catch (RpcException e)
         {
-            await RecoverAsync(e, transaction, commit, isLast);
-            return default;
+            await PrepareRetryAsync(e, transaction, commit, isLast);
+            return false;
         }
     }
 
@@ -101,27 +96,25 @@ internal sealed class TransactionRunner(
             throw;
         }
         UpdateCache(transaction, response);
-        documentLock.ReleaseAfterCommit();
     }
 
     /// <summary>Takes the lock of a document that the transaction read and wrote, if it holds none yet; documents that it only read stop
     /// being lockable.</summary>
-    private async Task LockAsync(Transaction transaction)
+    private async Task UpdateLockAsync(Transaction transaction)
     {
-        foreach (var path in transaction.Reads.Select(read => read.Reference.Path))
+        foreach (var read in transaction.Reads)
         {
-            var isWritten = transaction.Writes.Any(write => write.Name() == path);
-            if ((isWritten ? cache.GetOrAdd(path) : cache.Find(path)) is { } entry)
+            var path = read.Reference.Path;
+            if (transaction.Writes.Any(write => write.Name() == path))
             {
-                entry.IsLockable = isWritten;
-                if (isWritten)
-                {
-                    await documentLock.AcquireAsync(entry, cancellationToken);
-                }
-                else
-                {
-                    documentLock.Release(entry);
-                }
+                var written = cache.GetOrAdd(path);
+                written.IsLockable = true;
+                await documentLock.AcquireAsync(written, cancellationToken);
+            }
+            else if (cache.Find(path) is { } onlyRead)
+            {
+                onlyRead.IsLockable = false;
+                documentLock.Release(onlyRead);
             }
         }
     }
@@ -164,7 +157,7 @@ internal sealed class TransactionRunner(
 
     /// <summary>Prepares another attempt after a failed commit.</summary>
     /// <exception cref="RpcException">There is no other attempt.</exception>
-    private async Task RecoverAsync(RpcException e, Transaction transaction, List<Write> commit, bool isLast)
+    private async Task PrepareRetryAsync(RpcException e, Transaction transaction, List<Write> commit, bool isLast)
     {
         if (IsConflict(e, transaction))
         {
@@ -175,6 +168,7 @@ internal sealed class TransactionRunner(
         }
         else if (IsTransient(e, commit))
         {
+            wasExhausted |= e.StatusCode == StatusCode.ResourceExhausted;
             // The others needn't wait as well.
             documentLock.Release();
             await PauseAsync(e, Backoff.AfterTransientFailure, isLast);
@@ -185,40 +179,40 @@ internal sealed class TransactionRunner(
         }
     }
 
-    private Task PauseAsync(RpcException failure, (int, int) range, bool isLast) =>
-        isLast ? throw failure : backoff.PauseAsync(failure, range);
+    private Task PauseAsync(RpcException failure, (int, int) range, bool isLast)
+    {
+        if (isLast)
+        {
+            ExceptionDispatchInfo.Throw(failure);
+        }
+        return backoff.PauseAsync(failure, range);
+    }
 
     private bool IsConflict(RpcException e, Transaction transaction) => e.StatusCode switch
     {
         StatusCode.Aborted => true,
         StatusCode.FailedPrecondition or StatusCode.AlreadyExists or StatusCode.NotFound =>
-            transaction.Reads.Count > 0 && MayHaveCompetitor(transaction),
+            transaction.Reads.Count > 0 && CountUnchangedAttempts(transaction) < MaxUnchangedAttempts,
         _ => false,
     };
 
-    /// <summary>Returns whether another transaction may be the reason for a failed precondition: not if the same versions of the same
-    /// documents failed before, twice.</summary>
-    private bool MayHaveCompetitor(Transaction transaction)
+    /// <summary>Counts the attempts in a row that read the same versions of the same documents as the one before.</summary>
+    private int CountUnchangedAttempts(Transaction transaction)
     {
         var isUnchanged = transaction.Reads.All(read => failedReads.Any(failed =>
             failed.Reference.Equals(read.Reference) && Equals(failed.Document?.UpdateTime, read.Document?.UpdateTime)));
         unchangedAttempts = isUnchanged ? unchangedAttempts + 1 : 0;
         failedReads = transaction.Reads;
-        return unchangedAttempts < MaxUnchangedAttempts;
+        return unchangedAttempts;
     }
 
-    private bool IsTransient(RpcException e, List<Write> commit)
+    private bool IsTransient(RpcException e, List<Write> commit) => e.StatusCode switch
     {
-        if (e.StatusCode == StatusCode.ResourceExhausted)
-        {
-            // Often a quota for the day, or the commit itself is too large.
-            var isWorthARetry = !wasExhausted && commit.Sum(write => write.CalculateSize()) < GrpcFrame.MaxMessageSize;
-            wasExhausted = true;
-            return isWorthARetry;
-        }
+        // Often a quota for the day, or the commit itself is too large.
+        StatusCode.ResourceExhausted => !wasExhausted && commit.Sum(write => write.CalculateSize()) < GrpcFrame.MaxMessageSize,
         // A first commit that arrives late must not overwrite what the second one, or anybody after it, has written.
-        return MayArriveLate(e) && Preconditions.ProtectLateCommit(commit);
-    }
+        _ => MayArriveLate(e) && Preconditions.ProtectLateCommit(commit),
+    };
 
     private static bool MayArriveLate(RpcException e) => e.StatusCode is StatusCode.Unavailable or StatusCode.DeadlineExceeded;
 

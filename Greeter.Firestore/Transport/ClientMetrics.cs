@@ -33,17 +33,17 @@ internal static class ClientMetrics
     public static Counter<long> CacheStaleHits { get; } =
         Meter.CreateCounter<long>("greeter.firestore.cache.stale_hits", "{transaction}", "Transactions whose cached reads were stale.");
 
-    /// <summary>Gets whether a listener wants the duration of calls.</summary>
-    public static bool IsCallDurationEnabled => CallDuration.Enabled;
-
-    /// <summary>Gets whether a listener wants the number of transactions.</summary>
-    public static bool IsTransactionsEnabled => Transactions.Enabled;
-
     /// <summary>Awaits a call and records its duration and status.</summary>
     /// <param name="method">The method: <c>/package.Service/Method</c>.</param>
     /// <param name="started">When the call started, as <see cref="Stopwatch"/> has it.</param>
     /// <param name="call">The call.</param>
-    public static async Task<T> MeasureAsync<T>(string method, long started, Task<T> call)
+    public static Task<T> MeasureAsync<T>(string method, long started, Task<T> call) =>
+        CallDuration.Enabled ? RecordDurationAsync(method, started, call) : call;
+
+    /// <summary>Awaits a transaction and counts it by its outcome: <c>committed</c>, <c>failed</c> or <c>cancelled</c>.</summary>
+    public static Task CountAsync(Task transaction) => Transactions.Enabled ? CountOutcomeAsync(transaction) : transaction;
+
+    private static async Task<T> RecordDurationAsync<T>(string method, long started, Task<T> call)
     {
         var status = StatusCode.Cancelled;
         try
@@ -73,15 +73,13 @@ internal static class ClientMetrics
         }
     }
 
-    /// <summary>Awaits a transaction and counts it by its outcome: <c>committed</c>, <c>failed</c> or <c>cancelled</c>.</summary>
-    public static async Task<T> CountAsync<T>(Task<T> transaction)
+    private static async Task CountOutcomeAsync(Task transaction)
     {
         var outcome = "failed";
         try
         {
-            var result = await transaction;
+            await transaction;
             outcome = "committed";
-            return result;
         }
         catch (OperationCanceledException)
         {

@@ -48,9 +48,8 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
     public async Task<CommitResponse> CommitAsync(CommitRequest request, CancellationToken cancellationToken)
     {
         var response = await CallAsync(Commit, request.Database, request, CommitResponse.Parser, cancellationToken);
-        return response.WriteResults.Count == request.Writes.Count
-            ? response
-            : throw new RpcException(new Status(StatusCode.Internal, "The response doesn't have one result for each write."));
+        ThrowIfIncomplete(request, response);
+        return response;
     }
 
     private Task<TResponse> CallAsync<TResponse>(
@@ -58,8 +57,7 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
         where TResponse : class, IMessage<TResponse>
     {
         var started = Stopwatch.GetTimestamp();
-        var call = channel.CallAsync(method, database, request, parser, cancellationToken);
-        return ClientMetrics.IsCallDurationEnabled ? ClientMetrics.MeasureAsync(method, started, call) : call;
+        return ClientMetrics.MeasureAsync(method, started, channel.CallAsync(method, database, request, parser, cancellationToken));
     }
 
     // An empty response must not count as a missing document, and a precondition needs the document's time.
@@ -67,7 +65,17 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
     {
         if (response.ResultCase != BatchGetDocumentsResponse.ResultOneofCase.Missing && response.Found?.UpdateTime is null)
         {
-            throw new RpcException(new Status(StatusCode.Internal, "The response has neither a document nor the name of a missing one."));
+            throw new RpcException(StatusCode.Internal, "The response has neither a document nor the name of a missing one.");
+        }
+    }
+
+    // A precondition needs the document's time. Only a delete has none.
+    private static void ThrowIfIncomplete(CommitRequest request, CommitResponse response)
+    {
+        if (response.CommitTime is null || response.WriteResults.Count != request.Writes.Count
+            || request.Writes.Zip(response.WriteResults).Any(pair => pair.First.Update is not null && pair.Second.UpdateTime is null))
+        {
+            throw new RpcException(StatusCode.Internal, "The response doesn't have a time for the commit and for each updated document.");
         }
     }
 }

@@ -11,7 +11,7 @@ namespace Greeter.Firestore.Transport;
 /// <param name="time">The clock.</param>
 internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create, TimeProvider time) : HttpMessageHandler
 {
-    /// <summary>How long a call must have waited. A visitor who leaves sooner says nothing about the connection.</summary>
+    /// <summary>How long a call must have waited. A caller that cancels sooner says nothing about the connection.</summary>
     private static readonly TimeSpan Threshold = TimeSpan.FromMilliseconds(500);
 
     private readonly Lock access = new();
