@@ -98,10 +98,8 @@ public partial class HostileInputTests
 
     private async Task<Visit> VisitAsync(GreeterProcess app, string? id)
     {
-        using var visitor = new HttpClient(new SocketsHttpHandler { UseCookies = false }) { BaseAddress = app.Address };
-        visitor.DefaultRequestHeaders.Add("Cookie", $"session_id={id}");
-        using var response = await visitor.GetAsync("/");
-        var visit = await Visit.ReadAsync(response);
+        using var visitor = new HttpClient(new SocketsHttpHandler { UseCookies = false });
+        var visit = await Visit.SendAsync(visitor, app.Address, id);
         CountView(visit.Id!);
         return visit;
     }

@@ -87,14 +87,11 @@ internal sealed class Crowd : IDisposable
     /// <summary>Visits the app once.</summary>
     public async Task<Answer> VisitAsync(int visitor, string? id)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Get, instances[Random.Shared.Next(instances.Length)]);
-        request.Headers.Add("Cookie", $"session_id={id}");
         var started = Stopwatch.GetTimestamp();
         Visit? visit = null;
         try
         {
-            using var response = await client.SendAsync(request);
-            visit = await Visit.ReadAsync(response);
+            visit = await Visit.SendAsync(client, instances[Random.Shared.Next(instances.Length)], id);
         }
         catch (Exception e) when (e is HttpRequestException or System.Net.Sockets.SocketException)
         {
