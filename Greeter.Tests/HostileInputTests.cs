@@ -49,7 +49,7 @@ public partial class HostileInputTests
             32 << 20, $"without the documents; it had {warm >> 20} MiB after two fifths of {sent} requests (seed {Seed})");
     }
 
-    [EmulatorFact]
+    [EmulatorFact(Improvement.Contention)]
     public async Task Hostile_requests_break_no_session_in_Production()
     {
         var emulator = await Emulator.SharedAsync();
