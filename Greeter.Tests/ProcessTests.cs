@@ -126,7 +126,8 @@ public class ProcessTests
         listener.Start();
         var port = ((IPEndPoint)listener.LocalEndpoint).Port.ToString(CultureInfo.InvariantCulture);
 
-        var (exitCode, output) = await GreeterProcess.RunAsync([], [.. await Documents.InDevelopmentAsync(folder), ("PORT", port)]);
+        var (exitCode, output) = await GreeterProcess.RunAsync(
+            [], [.. await Documents.InDevelopmentAsync(folder), ("PORT", port)]);
 
         exitCode.Should().Be(1);
         output.Should().Contain(port).And.Contain("address already in use").And.Contain("set PORT").And.NotContain("   at ");

@@ -52,7 +52,8 @@ internal sealed class Crowd : IDisposable
 
     /// <summary>Waits until every visitor has had a view that they requested from now on.</summary>
     /// <returns>The time that it took.</returns>
-    public Task<TimeSpan> UntilAllAreServedAsync(TimeSpan patience) => UntilAllHaveAsync(answer => answer.IsView, () => true, patience);
+    public Task<TimeSpan> UntilAllAreServedAsync(TimeSpan patience) =>
+        UntilAllHaveAsync(answer => answer.IsView, () => true, patience);
 
     /// <summary>Waits until every visitor has had any response to a request from now on, and a condition holds.</summary>
     public Task UntilAllAreAnsweredAsync(Func<bool> condition, TimeSpan patience) =>
