@@ -7,6 +7,9 @@ public static class Repository
 
     public static string Root { get; } = FindRoot();
 
+    /// <summary>Gets whether this is a CI build, in which some tests are longer than on a laptop.</summary>
+    public static bool IsOnCI { get; } = Environment.GetEnvironmentVariable("CI") is { Length: > 0 };
+
     /// <summary>Copies the named files, paths from the root, and nothing else.</summary>
     public static void Copy(IEnumerable<string> files, string target)
     {

@@ -60,8 +60,8 @@ public sealed class CredentialTests : IDisposable
         await ShouldCountTwoViewsAsync(app);
 
         app.Text.Should().Contain("Firestore, project other-project, database greetings");
-        firestore.Server.Requests.Should().OnlyContain(request =>
-            Uri.UnescapeDataString(request.Headers["x-goog-request-params"]) == "database=projects/other-project/databases/greetings");
+        firestore.Server.Requests.Select(request => Uri.UnescapeDataString(request.Headers["x-goog-request-params"]))
+            .Should().OnlyContain(name => name == "database=projects/other-project/databases/greetings");
         RequestsShouldBeAuthorized(firestore);
     }
 

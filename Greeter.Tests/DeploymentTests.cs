@@ -119,6 +119,7 @@ public class DeploymentTests
     {
         using var folder = new TemporaryFolder();
         Repository.Copy(Repository.Sources(), folder.Path);
+        LeaveOnlyTheApp(Path.Combine(folder.Path, "Greeter.slnx"));
 
         // The command of Heroku's buildpack: github.com/heroku/buildpacks-dotnet
         string[] publish = ["publish", "Greeter.slnx", "-c", "Release", "--runtime", "linux-x64", "-p:PublishDir=bin/publish"];
@@ -154,6 +155,27 @@ public class DeploymentTests
 
     private static (string Key, string Value)[] BuildVariables(JsonElement app) =>
         [.. app.GetProperty("buildEnvVariables").EnumerateObject().Select(one => (one.Name, one.Value.GetString()!)), Packages];
+
+    // The tests and the bench take most of the time to build, and are not published.
+    private static void LeaveOnlyTheApp(string solution)
+    {
+        var projects = XDocument.Load(solution);
+        foreach (var project in projects.Descendants("Project").ToList())
+        {
+            var path = project.Attribute("Path")!.Value;
+            if (!path.StartsWith("Greeter.Api/", StringComparison.Ordinal)
+                && !path.StartsWith("Greeter.Firestore/", StringComparison.Ordinal))
+            {
+                XDocument.Load(Path.Combine(Repository.Root, path)).Descendants("IsPublishable").Should().ContainSingle()
+                    .Which.Value.Should().Be("false", path);
+                if (!Repository.IsOnCI)
+                {
+                    project.Remove();
+                }
+            }
+        }
+        projects.Save(solution);
+    }
 
     // One program for any 10.0 runtime, compiled ahead of time.
     private static void ShouldBeReadyToStart(string output)

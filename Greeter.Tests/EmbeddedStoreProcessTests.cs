@@ -61,10 +61,7 @@ public class EmbeddedStoreProcessTests
         HttpClient client, ConcurrentDictionary<int, (string Id, long Views)> acknowledged, int visitor)
     {
         var (id, before) = acknowledged.GetValueOrDefault(visitor);
-        using var request = new HttpRequestMessage(HttpMethod.Get, "/");
-        request.Headers.Add("Cookie", $"session_id={id}");
-        using var response = await client.SendAsync(request);
-        var visit = await Visit.ReadAsync(response);
+        var visit = await Visit.SendAsync(client, client.BaseAddress!, id);
         visit.Views.Should().BeInRange(before + 1, before + 2);
         acknowledged[visitor] = (visit.Id!, visit.Views);
         return visit.Views;

@@ -168,7 +168,8 @@ public class FailureTests
     {
         byte[] second = [8, 1];
         byte[] value = [.. Field(1, "greeting"u8), .. Field(2, [])];
-        byte[] found = [.. Field(1, Encoding.UTF8.GetBytes(document)), .. Field(2, value), .. Field(3, second), .. Field(4, second)];
+        byte[] name = Encoding.UTF8.GetBytes(document);
+        byte[] found = [.. Field(1, name), .. Field(2, value), .. Field(3, second), .. Field(4, second)];
         byte[] message = [.. Field(1, found), .. Field(4, second)];
         return [0, 0, 0, (byte)(message.Length >> 8), (byte)message.Length, .. message];
     }

@@ -184,10 +184,7 @@ public sealed class FaultTests(ITestOutputHelper output)
         using var visitor = new HttpClient(new SocketsHttpHandler { UseCookies = false });
         foreach (var (id, session) in stored)
         {
-            using var request = new HttpRequestMessage(HttpMethod.Get, app);
-            request.Headers.Add("Cookie", $"session_id={id}");
-            using var response = await visitor.SendAsync(request);
-            var visit = await Visit.ReadAsync(response);
+            var visit = await Visit.SendAsync(visitor, app, id);
             (visit.Id, visit.Greeting, visit.Views).Should().Be((id, session.Greeting, session.Views + 1));
         }
     }

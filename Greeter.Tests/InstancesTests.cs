@@ -38,7 +38,8 @@ public sealed class InstancesTests
                 }
             })));
 
-            counts.Order().Should().Equal(Enumerable.Range(2, counts.Count).Select(i => (long)i), "no number is missing or shown twice");
+            counts.Order().Should().Equal(
+                Enumerable.Range(2, counts.Count).Select(i => (long)i), "no number is missing or shown twice");
             served.Should().NotContain(0);
         }
         finally

@@ -11,7 +11,7 @@ namespace Greeter.Tests;
 /// <summary>The app as a process: sessions that outlive it, several instances, and invalid settings.</summary>
 public class ProcessTests
 {
-    private static readonly int Views = Environment.GetEnvironmentVariable("CI") is null ? 500 : 2000;
+    private static readonly int Views = Repository.IsOnCI ? 2000 : 500;
 
     [ImprovementFact(Improvement.EmbeddedStore)]
     public async Task Embedded_sessions_survive_kill_9()
@@ -126,7 +126,8 @@ public class ProcessTests
         listener.Start();
         var port = ((IPEndPoint)listener.LocalEndpoint).Port.ToString(CultureInfo.InvariantCulture);
 
-        var (exitCode, output) = await GreeterProcess.RunAsync([], [.. await Documents.InDevelopmentAsync(folder), ("PORT", port)]);
+        var (exitCode, output) = await GreeterProcess.RunAsync(
+            [], [.. await Documents.InDevelopmentAsync(folder), ("PORT", port)]);
 
         exitCode.Should().Be(1);
         output.Should().Contain(port).And.Contain("address already in use").And.Contain("set PORT").And.NotContain("   at ");
@@ -154,15 +155,7 @@ public class ProcessTests
     private static async Task<Visit> VisitAsync(GreeterProcess app, string? id)
     {
         using var visitor = new HttpClient(new SocketsHttpHandler { UseCookies = false });
-        return await VisitAsync(visitor, app, id);
-    }
-
-    private static async Task<Visit> VisitAsync(HttpClient visitor, GreeterProcess app, string? id)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Get, app.Address);
-        request.Headers.Add("Cookie", $"session_id={id}");
-        using var response = await visitor.SendAsync(request);
-        return await Visit.ReadAsync(response);
+        return await Visit.SendAsync(visitor, app.Address, id);
     }
 
     private static async Task ViewsShouldBeGaplessAsync(GreeterProcess[] apps)
@@ -173,7 +166,7 @@ public class ProcessTests
 
         await Parallel.ForAsync(0, Views, new ParallelOptions { MaxDegreeOfParallelism = 16 }, async (i, _) =>
         {
-            var visit = await VisitAsync(visitor, apps[i % apps.Length], id);
+            var visit = await Visit.SendAsync(visitor, apps[i % apps.Length].Address, id);
             visit.Status.Should().Be(HttpStatusCode.OK);
             views.Add(visit.Views);
         });

@@ -52,7 +52,8 @@ internal sealed class Crowd : IDisposable
 
     /// <summary>Waits until every visitor has had a view that they requested from now on.</summary>
     /// <returns>The time that it took.</returns>
-    public Task<TimeSpan> UntilAllAreServedAsync(TimeSpan patience) => UntilAllHaveAsync(answer => answer.IsView, () => true, patience);
+    public Task<TimeSpan> UntilAllAreServedAsync(TimeSpan patience) =>
+        UntilAllHaveAsync(answer => answer.IsView, () => true, patience);
 
     /// <summary>Waits until every visitor has had any response to a request from now on, and a condition holds.</summary>
     public Task UntilAllAreAnsweredAsync(Func<bool> condition, TimeSpan patience) =>
@@ -87,14 +88,11 @@ internal sealed class Crowd : IDisposable
     /// <summary>Visits the app once.</summary>
     public async Task<Answer> VisitAsync(int visitor, string? id)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Get, instances[Random.Shared.Next(instances.Length)]);
-        request.Headers.Add("Cookie", $"session_id={id}");
         var started = Stopwatch.GetTimestamp();
         Visit? visit = null;
         try
         {
-            using var response = await client.SendAsync(request);
-            visit = await Visit.ReadAsync(response);
+            visit = await Visit.SendAsync(client, instances[Random.Shared.Next(instances.Length)], id);
         }
         catch (Exception e) when (e is HttpRequestException or System.Net.Sockets.SocketException)
         {

@@ -7,14 +7,15 @@ namespace Greeter.Tests.Infrastructure;
 /// <summary>Visitors who reload until they are stopped, with a pause after a failure.</summary>
 public sealed class Load : IDisposable
 {
-    private readonly HttpClient client;
+    private readonly HttpClient client = new(new SocketsHttpHandler { UseCookies = false });
+    private readonly Uri app;
     private readonly CancellationTokenSource stopping = new();
     private readonly ConcurrentQueue<Answer> answers = [];
     private readonly List<Task> visitors;
 
     public Load(Uri address, int visitors)
     {
-        client = new HttpClient(new SocketsHttpHandler { UseCookies = false }) { BaseAddress = address };
+        app = address;
         this.visitors = [.. Enumerable.Range(0, visitors).Select(_ => Task.Run(ReloadAsync))];
     }
 
@@ -54,11 +55,8 @@ public sealed class Load : IDisposable
         string? id = null;
         while (!stopping.IsCancellationRequested)
         {
-            using var request = new HttpRequestMessage(HttpMethod.Get, "/");
-            request.Headers.Add("Cookie", $"session_id={id}");
             var started = Stopwatch.GetTimestamp();
-            using var response = await client.SendAsync(request);
-            var visit = await Visit.ReadAsync(response);
+            var visit = await Visit.SendAsync(client, app, id);
             answers.Enqueue(new Answer(visit.Status, Stopwatch.GetElapsedTime(started), visit.Id, visit.Views));
             id = visit.Id ?? id;
             if (visit.Status != HttpStatusCode.OK)
