@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using Google.Protobuf;
 using Greeter.Firestore.V1;
@@ -9,20 +10,22 @@ namespace Greeter.Firestore.Transactions;
 [SuppressMessage("Design", "CA1001", Justification = "A semaphore that nobody waits for synchronously holds no resource.")]
 internal sealed class CachedDocument
 {
-    /// <summary>After a conflict, another instance writes the document too. This instance then wins as long as it starts from its
-    /// cache, because the other one has to read first. After this many commits in a row it lets the other one in.</summary>
-    private const int CommitsBeforeGap = 16;
+    /// <summary>While another instance writes the document too, this one wins as long as it starts from its cache, because the other
+    /// one has to read first. After this many commits in a row it lets the other one in.</summary>
+    private const int CommitsBeforeGap = 32;
 
-    /// <summary>No gap is due until the next conflict.</summary>
-    private const int NoGap = int.MinValue;
+    /// <summary>How long after a conflict another instance is assumed to write the document.</summary>
+    private static readonly TimeSpan ContentionTime = TimeSpan.FromSeconds(10);
 
-    /// <summary>As long as the longest pause after a conflict, so that the other instance doesn't miss the gap.</summary>
-    private static readonly TimeSpan Gap = TimeSpan.FromMilliseconds(16);
+    /// <summary>The longest pause after a conflict: the other instance may be in it when the gap begins.</summary>
+    private static readonly TimeSpan LongestPause = TimeSpan.FromMilliseconds(16);
 
     // Created when the lock is first taken: most documents are cached and never locked.
     private SemaphoreSlim? semaphore;
     private State? state;
-    private int commitsSinceConflict = NoGap;
+    private int commitsInARow;
+    private long lastConflict;
+    private long lockedAt;
 
     /// <summary>Gets or sets whether the last transaction of this process that read the document also wrote it. A document that is
     /// only read needs no lock.</summary>
@@ -42,7 +45,7 @@ internal sealed class CachedDocument
     /// <returns>The size of the document in bytes.</returns>
     public int Store(Document document, Timestamp commitTime)
     {
-        commitsSinceConflict++;
+        commitsInARow++;
         // One array instead of the 20 objects of a parsed document keeps garbage collections short.
         var next = new State(document.ToByteArray(), Timestamp.FromProto(document.UpdateTime), commitTime);
         for (var current = state; current is null || current.UpdateTime <= next.UpdateTime;)
@@ -74,16 +77,18 @@ internal sealed class CachedDocument
             Unlock();
             return false;
         }
+        lockedAt = Stopwatch.GetTimestamp();
         return true;
     }
 
     /// <summary>Releases the lock, after a gap if another instance is waiting for its chance.</summary>
     public void Unlock()
     {
-        if (commitsSinceConflict >= CommitsBeforeGap)
+        if (commitsInARow >= CommitsBeforeGap && Stopwatch.GetElapsedTime(lastConflict) < ContentionTime)
         {
-            commitsSinceConflict = NoGap;
-            _ = UnlockAfterGapAsync();
+            commitsInARow = 0;
+            // An attempt from the cache was one call to Firestore; the other instance needs two.
+            _ = UnlockAfterAsync(LongestPause + (2 * Stopwatch.GetElapsedTime(lockedAt)));
         }
         else
         {
@@ -92,11 +97,15 @@ internal sealed class CachedDocument
     }
 
     /// <summary>Records that another instance has written the document.</summary>
-    public void RecordConflict() => commitsSinceConflict = 0;
-
-    private async Task UnlockAfterGapAsync()
+    public void RecordConflict()
     {
-        await Task.Delay(Gap);
+        commitsInARow = 0;
+        lastConflict = Stopwatch.GetTimestamp();
+    }
+
+    private async Task UnlockAfterAsync(TimeSpan gap)
+    {
+        await Task.Delay(gap);
         Semaphore.Release();
     }
 
