@@ -201,6 +201,25 @@ public sealed class DocumentCacheTests : IDisposable
         attempts.Should().Be(2);
     }
 
+    [Theory]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    public async Task Document_is_not_cached_if_the_commit_response_has_no_times(bool hasCommitTime, bool hasUpdateTime)
+    {
+        var time = new Google.Protobuf.WellKnownTypes.Timestamp { Seconds = 1 };
+        database.Wire.Respond = (_, _, _) => Task.FromResult<HttpResponseMessage?>(Wire.Success(new CommitResponse
+        {
+            CommitTime = hasCommitTime ? time : null,
+            WriteResults = { new V1.WriteResult { UpdateTime = hasUpdateTime ? time : null } },
+        }));
+        await CreateAsync();
+        database.Wire.Respond = null;
+
+        await CountAsync();
+
+        database.Wire.Calls.Should().Equal(Wire.Commit, Wire.Read, Wire.Commit);
+    }
+
     [Fact]
     public void Earlier_version_does_not_replace_a_later_one()
     {

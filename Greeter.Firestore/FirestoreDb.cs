@@ -98,7 +98,7 @@ public sealed class FirestoreDb
         {
             var response = await CommitAsync([write], cancellationToken);
             // A delete has no update time.
-            return new WriteResult(Timestamp.FromProto(response.WriteResults[0].UpdateTime ?? response.CommitTime));
+            return new WriteResult(Timestamp.FromProtoOrNull(response.WriteResults[0].UpdateTime ?? response.CommitTime) ?? default);
         }
         finally
         {

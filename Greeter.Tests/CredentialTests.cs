@@ -84,7 +84,7 @@ public sealed class CredentialTests : IDisposable
 
         tokens.Should().Be(2);
         firestore.Server.Requests.Select(request => request.Headers["authorization"]).Distinct()
-            .Should().Equal("Bearer token-1", "Bearer token-2");
+            .Should().BeEquivalentTo("Bearer token-1", "Bearer token-2");
     }
 
     [ImprovementFact(Improvement.Advice)]

@@ -73,7 +73,7 @@ public class DeploymentTests
         var after = await Gcloud.ListUploadAsync(folder.Path);
 
         after.Should().Equal(before);
-        string[] besides = ["app.yaml", "global.json", "Directory.Build.props", ".editorconfig"];
+        string[] besides = ["app.yaml", "global.json", "Directory.Build.props", "Directory.Packages.props", ".editorconfig"];
         after.Should().Contain(besides);
         var sources = after.Except(besides).ToList();
         sources.Should().OnlyContain(file => file.StartsWith("Greeter.Api/") || file.StartsWith("Greeter.Firestore/"));

@@ -92,7 +92,7 @@ public class FailureTests
 
         response.StatusCode.Should().Be(HttpStatusCode.InternalServerError);
         await ShouldBeAPageForTheVisitorAsync(response);
-        app.Log.Texts(LogLevel.Error).Should().ContainSingle().Which.Should().Contain("Greeter failed.");
+        app.Log.Texts(LogLevel.Error).Should().ContainSingle().Which.Should().Contain("Unexpected error.");
     }
 
     [EmulatorFact]

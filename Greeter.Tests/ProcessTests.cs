@@ -107,6 +107,19 @@ public class ProcessTests
     public Task Invalid_setting_of_the_client_stops_the_start_with_one_sentence(string name, string value, string sentence) =>
         StartShouldStopAsync(name, value, sentence);
 
+    [Fact]
+    public async Task Address_that_is_not_a_URL_stops_the_start_with_one_sentence()
+    {
+        using var folder = new TemporaryFolder();
+
+        var (exitCode, output) = await GreeterProcess.RunAsync(["--urls", "foo"], Documents.InFolder(folder));
+
+        exitCode.Should().Be(1);
+        output.Split('\n').Where(line => line.Contains("Greeter can't start", StringComparison.Ordinal))
+            .Should().ContainSingle().Which.Should().Contain("An address looks like http://localhost:8080.");
+        output.Should().NotContain("   at ");
+    }
+
     private static async Task StartShouldStopAsync(string name, string value, string sentence)
     {
         using var folder = new TemporaryFolder();

@@ -13,6 +13,8 @@ internal static class StartupFailure
             $"{exception.Message} Stop the process that uses the port, or set PORT to another one.",
         SocketException { SocketErrorCode: SocketError.AccessDenied } =>
             "The app isn't allowed to listen on its port. Set PORT to a number from 1024 to 65535.",
+        // Kestrel, on an address in --urls or ASPNETCORE_URLS.
+        FormatException => $"{exception.Message}. An address looks like http://localhost:8080.",
         InvalidOperationException or ArgumentException or IOException or SocketException => exception.Message,
         _ => null,
     };

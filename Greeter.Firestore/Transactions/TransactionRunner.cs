@@ -144,9 +144,10 @@ internal sealed class TransactionRunner(
             var read = transaction.Reads.FirstOrDefault(read => read.Reference.Path == writes.Key);
             var isKnown = read is not null || Preconditions.IsCreation(writes.First().First);
             var document = writes.Aggregate(read?.Document, (current, pair) => pair.First.ApplyTo(current, pair.Second.UpdateTime));
-            if (isKnown && document is not null)
+            // Without its update time, a cached document would have no precondition.
+            if (isKnown && document?.UpdateTime is not null && response.CommitTime is { } commitTime)
             {
-                cache.Store(document, Timestamp.FromProto(response.CommitTime));
+                cache.Store(document, Timestamp.FromProto(commitTime));
             }
             else
             {

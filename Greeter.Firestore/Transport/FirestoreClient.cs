@@ -48,8 +48,9 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
     public async Task<CommitResponse> CommitAsync(CommitRequest request, CancellationToken cancellationToken)
     {
         var response = await CallAsync(Commit, request.Database, request, CommitResponse.Parser, cancellationToken);
-        ThrowIfIncomplete(request, response);
-        return response;
+        return response.WriteResults.Count == request.Writes.Count
+            ? response
+            : throw new RpcException(StatusCode.Internal, "The response doesn't have one result for each write.");
     }
 
     private Task<TResponse> CallAsync<TResponse>(
@@ -66,16 +67,6 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
         if (response.ResultCase != BatchGetDocumentsResponse.ResultOneofCase.Missing && response.Found?.UpdateTime is null)
         {
             throw new RpcException(StatusCode.Internal, "The response has neither a document nor the name of a missing one.");
-        }
-    }
-
-    // A precondition needs the document's time. Only a delete has none.
-    private static void ThrowIfIncomplete(CommitRequest request, CommitResponse response)
-    {
-        if (response.CommitTime is null || response.WriteResults.Count != request.Writes.Count
-            || request.Writes.Zip(response.WriteResults).Any(pair => pair.First.Update is not null && pair.Second.UpdateTime is null))
-        {
-            throw new RpcException(StatusCode.Internal, "The response doesn't have a time for the commit and for each updated document.");
         }
     }
 }
