@@ -63,7 +63,7 @@ public sealed class RandomTransactionTests
     private static Task<DocumentSnapshot[]> ReadAllAsync(FirestoreDb db) => db.RunTransactionAsync(transaction =>
         Task.WhenAll(Enumerable.Range(0, Accounts).Select(number => transaction.GetSnapshotAsync(Account(db, number)))));
 
-    /// <summary>Fails one commit in ten: before it reaches the store, or so that its response is lost.</summary>
+    /// <summary>Fails one commit in ten: before it reaches the database, or so that its response is lost.</summary>
     private static void InjectFailures(Wire wire)
     {
         StatusCode[] statuses =

@@ -31,7 +31,7 @@ internal sealed class DocumentStore : IDisposable
     private long nextCompaction;
 
     /// <summary>Loads a journal and compacts it.</summary>
-    /// <param name="journal">The journal; disposed of with the store.</param>
+    /// <param name="journal">The journal; disposed of with this object.</param>
     /// <param name="time">The clock.</param>
     /// <param name="compactionSize">The length below which a journal in use is not compacted, in bytes.</param>
     /// <exception cref="InvalidOperationException">The journal is damaged or can't be written.</exception>
