@@ -164,34 +164,64 @@ public sealed class DocumentLockTests : IDisposable
     }
 
     [Fact]
-    public async Task Other_instances_get_a_gap_after_32_commits_in_a_row_if_they_conflict()
+    public async Task Turn_of_an_instance_ends_with_a_gap_for_the_others_if_they_conflict()
     {
-        var entry = new CachedDocument();
-        async Task CommitOftenAsync(int commits)
+        var time = new SkippingTimeProvider();
+        var entry = new CachedDocument(time);
+        async Task CommitAsync(int milliseconds)
         {
-            for (var commit = 0; commit < commits; commit++)
+            (await entry.LockAsync(Patience, default)).Should().BeTrue();
+            time.Advance(TimeSpan.FromMilliseconds(milliseconds));
+            entry.Unlock();
+        }
+        async Task CommitForAsync(int milliseconds)
+        {
+            for (var commit = 0; commit < milliseconds; commit++)
             {
-                (await entry.LockAsync(TimeSpan.Zero, default)).Should().BeTrue("there is no gap before");
-                entry.Store(new V1.Document { UpdateTime = new() { Seconds = 1 } }, default);
-                entry.Unlock();
+                await CommitAsync(1);
             }
         }
-        async Task<TimeSpan> MeasureGapAsync()
-        {
-            var started = Stopwatch.GetTimestamp();
-            (await entry.LockAsync(Patience, default)).Should().BeTrue();
-            var gap = Stopwatch.GetElapsedTime(started);
-            entry.Unlock();
-            return gap;
-        }
-        await CommitOftenAsync(100);
+
+        await CommitForAsync(1000);
+        time.Pauses.Should().BeEmpty("nobody conflicts");
+
+        entry.RecordConflict();
+        await CommitForAsync(68);
+        time.Pauses.Should().BeEmpty("a turn is 64 ms and 4 calls");
+        await CommitForAsync(1);
+        time.Pauses.Should().Equal(TimeSpan.FromMilliseconds(20));
+        await CommitForAsync(68);
+        time.Pauses.Should().ContainSingle();
+        await CommitForAsync(1);
+        time.Pauses.Should().HaveCount(2, "an instance that missed a gap gets another");
+
+        entry.RecordConflict();
+        await CommitAsync(50);
+        await CommitForAsync(14);
+        time.Pauses.Should().HaveCount(2, "the turn has started again");
+
+        time.Advance(TimeSpan.FromSeconds(10));
+        await CommitAsync(1);
+        time.Pauses.Should().HaveCount(2, "the conflict is long ago");
+    }
+
+    [Theory]
+    [InlineData(1, 20)]
+    [InlineData(30, 136)]
+    public async Task Gap_has_time_for_two_attempts_and_a_pause(int callMilliseconds, int gapMilliseconds)
+    {
+        var time = new SkippingTimeProvider();
+        var entry = new CachedDocument(time);
         entry.RecordConflict();
 
-        await CommitOftenAsync(32);
-        (await MeasureGapAsync()).TotalMilliseconds.Should().BeGreaterThan(10);
+        while (time.Pauses.Count == 0)
+        {
+            (await entry.LockAsync(Patience, default)).Should().BeTrue();
+            time.Advance(TimeSpan.FromMilliseconds(callMilliseconds));
+            entry.Unlock();
+        }
 
-        await CommitOftenAsync(32);
-        (await MeasureGapAsync()).TotalMilliseconds.Should().BeGreaterThan(10, "an instance that missed a gap gets another");
+        time.Pauses.Should().Equal(TimeSpan.FromMilliseconds(gapMilliseconds));
     }
 
     [Fact]

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using Google.Protobuf;
 using Greeter.Firestore.V1;
@@ -7,24 +6,24 @@ namespace Greeter.Firestore.Transactions;
 
 /// <summary>An entry of the <see cref="DocumentCache"/>: a document as this process last committed it, and the lock for which the
 /// transactions of this process queue.</summary>
+/// <param name="time">The clock of turns and gaps.</param>
 [SuppressMessage("Design", "CA1001", Justification = "A semaphore that nobody waits for synchronously holds no resource.")]
-internal sealed class CachedDocument
+internal sealed class CachedDocument(TimeProvider time)
 {
-    /// <summary>While another instance writes the document too, this one wins as long as it starts from its cache, because the other
-    /// one has to read first. After this many commits in a row it lets the other one in.</summary>
-    private const int CommitsBeforeGap = 32;
+    /// <summary>The longest pause after a conflict, in milliseconds. An instance that waits for its turn tries again that often.</summary>
+    public const int LongestPause = 16;
 
-    /// <summary>How long after a conflict another instance is assumed to write the document.</summary>
-    private static readonly TimeSpan ContentionTime = TimeSpan.FromSeconds(10);
+    /// <summary>The number of pauses that the turn of an instance lasts.</summary>
+    public const int PausesInTurn = 4;
 
-    /// <summary>The longest pause after a conflict: the other instance may be in it when the gap begins.</summary>
-    private static readonly TimeSpan LongestPause = TimeSpan.FromMilliseconds(16);
+    /// <summary>How long after a conflict another instance is assumed to write the document, in seconds.</summary>
+    private const int ContentionTime = 10;
 
     // Created when the lock is first taken: most documents are cached and never locked.
     private SemaphoreSlim? semaphore;
     private State? state;
-    private int commitsInARow;
-    private long lastConflict;
+    private long turnStarted;
+    private long contendedUntil;
     private long lockedAt;
 
     /// <summary>Gets or sets whether the last transaction of this process that read the document also wrote it. A document that is
@@ -45,7 +44,6 @@ internal sealed class CachedDocument
     /// <returns>The size of the document in bytes.</returns>
     public int Store(Document document, Timestamp commitTime)
     {
-        commitsInARow++;
         // One array instead of the 20 objects of a parsed document keeps garbage collections short.
         var next = new State(document.ToByteArray(), Timestamp.FromProto(document.UpdateTime), commitTime);
         for (var current = state; current is null || current.UpdateTime <= next.UpdateTime;)
@@ -77,18 +75,21 @@ internal sealed class CachedDocument
             Unlock();
             return false;
         }
-        lockedAt = Stopwatch.GetTimestamp();
+        lockedAt = time.GetTimestamp();
         return true;
     }
 
-    /// <summary>Releases the lock, after a gap if another instance is waiting for its chance.</summary>
+    /// <summary>Releases the lock. While other instances write the document too, this one wins as long as it starts from its cache,
+    /// because they have to read first. So its turn ends with a gap for them.</summary>
     public void Unlock()
     {
-        if (commitsInARow >= CommitsBeforeGap && Stopwatch.GetElapsedTime(lastConflict) < ContentionTime)
+        // The other instance may have just begun an attempt that fails, and then pauses before the one that succeeds. Each attempt is
+        // two calls; the attempt that ends here was one.
+        var calls = 4 * time.GetElapsedTime(lockedAt);
+        var pause = TimeSpan.FromMilliseconds(LongestPause);
+        if (time.GetTimestamp() < contendedUntil && time.GetElapsedTime(turnStarted) > (PausesInTurn * pause) + calls)
         {
-            commitsInARow = 0;
-            // An attempt from the cache was one call to Firestore; the other instance needs two.
-            _ = UnlockAfterAsync(LongestPause + (2 * Stopwatch.GetElapsedTime(lockedAt)));
+            _ = UnlockAfterAsync(pause + calls);
         }
         else
         {
@@ -99,13 +100,14 @@ internal sealed class CachedDocument
     /// <summary>Records that another instance has written the document.</summary>
     public void RecordConflict()
     {
-        commitsInARow = 0;
-        lastConflict = Stopwatch.GetTimestamp();
+        turnStarted = time.GetTimestamp();
+        contendedUntil = turnStarted + (ContentionTime * time.TimestampFrequency);
     }
 
     private async Task UnlockAfterAsync(TimeSpan gap)
     {
-        await Task.Delay(gap);
+        await Task.Delay(gap, time);
+        turnStarted = time.GetTimestamp();
         Semaphore.Release();
     }
 

@@ -23,6 +23,9 @@ internal sealed class DocumentCache
     /// <summary>Gets how long a transaction waits for locks in all.</summary>
     public TimeSpan MaxLockWait { get; init; } = TimeSpan.FromSeconds(1);
 
+    /// <summary>Gets the clock of turns and gaps between instances.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
     /// <summary>Gets the recent hit rate.</summary>
     public HitRate HitRate { get; } = new();
 
@@ -38,7 +41,7 @@ internal sealed class DocumentCache
         }
         lock (entries)
         {
-            return Find(path) ?? Set(path, new CachedDocument(), bytes: 0);
+            return Find(path) ?? Set(path, new CachedDocument(Time), bytes: 0);
         }
     }
 

@@ -11,8 +11,10 @@ internal sealed class TransactionRunner(
     /// <summary>After so many failures in a row on unchanged documents, no competitor is to blame.</summary>
     private const int MaxUnchangedAttempts = 2;
 
-    // In milliseconds. A failed precondition means that a competitor has just succeeded.
-    private static readonly (int, int) PauseAfterFailedPrecondition = (1, 16);
+    // In milliseconds: the first and the longest pause. During another instance's turn an attempt hardly ever succeeds. After it, short
+    // pauses let the transaction that has waited longest go first.
+    private static readonly (int, int) PauseDuringTurn = (CachedDocument.LongestPause, CachedDocument.LongestPause);
+    private static readonly (int, int) PauseAfterTurn = (2, 2);
     private static readonly (int, int) PauseAfterAborted = (50, 250);
 
     // A transaction in another one's callback must not wait for a lock that the other one holds.
@@ -22,6 +24,7 @@ internal sealed class TransactionRunner(
     private readonly Backoff backoff = client.CreateBackoff(cancellationToken);
     private IReadOnlyList<DocumentSnapshot> failedReads = [];
     private int unchangedAttempts;
+    private int conflicts;
     private bool wasExhausted;
 
     /// <inheritdoc cref="FirestoreDb.RunTransactionAsync"/>
@@ -165,7 +168,7 @@ internal sealed class TransactionRunner(
             RecordConflict(transaction);
             var conflict = e.StatusCode == StatusCode.Aborted ? e : new RpcException(
                 new Status(StatusCode.Aborted, $"The transaction conflicted with another one. {e.Status.Detail}", e));
-            await PauseAsync(conflict, e.StatusCode == StatusCode.Aborted ? PauseAfterAborted : PauseAfterFailedPrecondition, isLast);
+            await PauseAsync(conflict, SelectPause(e.StatusCode), isLast);
         }
         else if (IsTransient(e, commit))
         {
@@ -178,6 +181,15 @@ internal sealed class TransactionRunner(
         {
             ExceptionDispatchInfo.Throw(e);
         }
+    }
+
+    private (int, int) SelectPause(StatusCode conflict)
+    {
+        if (conflict == StatusCode.Aborted)
+        {
+            return PauseAfterAborted;
+        }
+        return ++conflicts <= CachedDocument.PausesInTurn ? PauseDuringTurn : PauseAfterTurn;
     }
 
     private Task PauseAsync(RpcException failure, (int, int) range, bool isLast)
