@@ -186,11 +186,11 @@ public sealed class DocumentLockTests : IDisposable
         time.Pauses.Should().BeEmpty("nobody conflicts");
 
         entry.RecordConflict();
-        await CommitForAsync(68);
-        time.Pauses.Should().BeEmpty("a turn is 64 ms and 4 calls");
+        await CommitForAsync(100);
+        time.Pauses.Should().BeEmpty("a turn is 96 ms and 4 calls");
         await CommitForAsync(1);
         time.Pauses.Should().Equal(TimeSpan.FromMilliseconds(20));
-        await CommitForAsync(68);
+        await CommitForAsync(100);
         time.Pauses.Should().ContainSingle();
         await CommitForAsync(1);
         time.Pauses.Should().HaveCount(2, "an instance that missed a gap gets another");

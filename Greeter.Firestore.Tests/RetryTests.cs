@@ -295,8 +295,8 @@ public sealed class RetryTests : IDisposable
         });
 
         time.Pauses.Should().HaveCount(Conflicts);
-        time.Pauses.Take(4).Should().OnlyContain(pause => pause.TotalMilliseconds >= 8 && pause.TotalMilliseconds <= 16);
-        time.Pauses.Skip(4).Should().OnlyContain(pause => pause.TotalMilliseconds >= 1 && pause.TotalMilliseconds <= 2);
+        time.Pauses.Take(6).Should().OnlyContain(pause => pause.TotalMilliseconds >= 8 && pause.TotalMilliseconds <= 16);
+        time.Pauses.Skip(6).Should().OnlyContain(pause => pause.TotalMilliseconds >= 1 && pause.TotalMilliseconds <= 2);
     }
 
     [Fact]

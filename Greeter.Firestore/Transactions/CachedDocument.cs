@@ -14,7 +14,7 @@ internal sealed class CachedDocument(TimeProvider time)
     public const int LongestPause = 16;
 
     /// <summary>The number of pauses that the turn of an instance lasts.</summary>
-    public const int PausesInTurn = 4;
+    public const int PausesInTurn = 6;
 
     /// <summary>How long after a conflict another instance is assumed to write the document, in seconds.</summary>
     private const int ContentionTime = 10;
