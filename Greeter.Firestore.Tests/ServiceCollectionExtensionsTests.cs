@@ -1,4 +1,5 @@
 using Greeter.Firestore;
+using Greeter.Firestore.Transport;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -38,27 +39,31 @@ public sealed class ServiceCollectionExtensionsTests : IDisposable
     }
 
     [Fact]
-    public void Place_of_the_documents_is_logged_once()
+    public async Task Place_of_the_documents_is_logged_once()
     {
         using var app = CreateApp("Development");
         app.Services.GetRequiredService<FirestoreDb>();
-        app.Services.GetRequiredService<FirestoreDb>();
 
-        log.Texts(LogLevel.Information).Should().ContainSingle()
+        (await StartAndReadLogAsync(app)).Should().ContainSingle()
             .Which.Should().StartWith($"Documents are in the embedded store, in {folder.Path}");
     }
 
     [Theory]
     [InlineData("Development", "p", "p")]
     [InlineData("Production", null, "google-cloud-firestore-emulator")]
-    public void Emulator_takes_precedence_over_the_embedded_store(string environment, string? project, string expectedProject)
+    public async Task Emulator_takes_precedence_over_the_embedded_store(string environment, string? project, string expectedProject)
     {
         using var app = CreateApp(environment, "127.0.0.1:1", builder => builder.ProjectId = project);
 
-        app.Services.GetRequiredService<FirestoreDb>();
-
-        log.Texts(LogLevel.Information).Should().Equal(
+        (await StartAndReadLogAsync(app)).Should().Equal(
             $"Documents are in the Firestore emulator at 127.0.0.1:1, project {expectedProject}");
+    }
+
+    private async Task<IEnumerable<string>> StartAndReadLogAsync(IHost app)
+    {
+        await app.StartAsync();
+        await app.Services.GetServices<IHostedService>().OfType<LocationLogger>().Single().ExecuteTask!;
+        return log.Texts(LogLevel.Information).Where(text => text.StartsWith("Documents", StringComparison.Ordinal));
     }
 
     private IHost CreateApp(string environment, string? emulatorHost = null, Action<FirestoreDbBuilder>? configure = null)

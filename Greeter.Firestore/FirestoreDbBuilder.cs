@@ -5,12 +5,11 @@ using Greeter.Firestore.Transport;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 
 namespace Greeter.Firestore;
 
 /// <summary>A builder for <see cref="FirestoreDb"/>.</summary>
-public sealed partial class FirestoreDbBuilder
+public sealed class FirestoreDbBuilder
 {
     private const string EmulatorVariable = "FIRESTORE_EMULATOR_HOST";
     private const string DefaultEndpoint = "firestore.googleapis.com";
@@ -56,8 +55,7 @@ public sealed partial class FirestoreDbBuilder
     /// doesn't fit <see cref="EmulatorDetection"/>. The message says what to do.</exception>
     public FirestoreDb Build() => Connect(Environment.GetEnvironmentVariable(EmulatorVariable)).Database;
 
-    /// <summary>Creates the database of an app, with the host's configuration and environment, and logs where its documents
-    /// are.</summary>
+    /// <summary>Creates the database of an app, with the host's configuration and environment.</summary>
     /// <exception cref="InvalidOperationException">As for <see cref="Build"/>.</exception>
     internal FirestoreConnection Connect(IServiceProvider services)
     {
@@ -65,16 +63,10 @@ public sealed partial class FirestoreDbBuilder
         var emulatorHost =
             configuration is null ? Environment.GetEnvironmentVariable(EmulatorVariable) : configuration[EmulatorVariable];
         var isConfigured = (NullIfEmpty(emulatorHost) ?? NullIfEmpty(ProjectId) ?? NullIfEmpty(Endpoint)) is not null;
-        var connection =
-            !isConfigured && EmulatorDetection == EmulatorDetection.EmulatorOrProduction
+        return !isConfigured && EmulatorDetection == EmulatorDetection.EmulatorOrProduction
             && services.GetService<IHostEnvironment>() is { } environment && environment.IsDevelopment()
-                ? ConnectToEmbedded(GetEmbeddedFolder(configuration, environment), services.GetService<TimeProvider>())
-                : Connect(emulatorHost);
-        if (services.GetService<ILogger<FirestoreDb>>() is { } logger)
-        {
-            LogLocation(logger, connection.Location);
-        }
-        return connection;
+            ? ConnectToEmbedded(GetEmbeddedFolder(configuration, environment), services.GetService<TimeProvider>())
+            : Connect(emulatorHost);
     }
 
     /// <summary>Returns the emulator's host and port; <c>null</c> for Cloud Firestore.</summary>
@@ -165,7 +157,4 @@ public sealed partial class FirestoreDbBuilder
     }
 
     private static string? NullIfEmpty(string? text) => string.IsNullOrWhiteSpace(text) ? null : text.Trim();
-
-    [LoggerMessage(LogLevel.Information, "Documents are in {Location}")]
-    private static partial void LogLocation(ILogger logger, string location);
 }

@@ -16,7 +16,7 @@ public static class ServiceCollectionExtensions
     /// <summary>Adds a singleton <see cref="FirestoreDb"/>.</summary>
     /// <remarks>
     /// <para>Unlike Google's client, this one reads <c>FIRESTORE_EMULATOR_HOST</c> from the host's configuration, if it has one;
-    /// logs where the documents are; and closes its connections with the service provider.</para>
+    /// logs where the documents are when the host starts; and closes its connections with the service provider.</para>
     /// <para>In the environment Development, it keeps the documents in this process and in a file if
     /// <see cref="EmulatorDetection.EmulatorOrProduction"/> is set, but neither an emulator nor
     /// <see cref="FirestoreDbBuilder.ProjectId"/> nor <see cref="FirestoreDbBuilder.Endpoint"/>. The file is in the folder
@@ -36,6 +36,7 @@ public static class ServiceCollectionExtensions
             return builder;
         });
         services.AddSingleton(provider => provider.GetRequiredService<FirestoreDbBuilder>().Connect(provider));
+        services.AddHostedService<LocationLogger>();
         return services.AddSingleton(provider => provider.GetRequiredService<FirestoreConnection>().Database);
     }
 }
