@@ -33,6 +33,9 @@ internal sealed class CachedDocument(TimeProvider time)
     /// <summary>Gets the update time of the cached state; null if there is none.</summary>
     public Timestamp? UpdateTime => Volatile.Read(ref state)?.UpdateTime;
 
+    /// <summary>Gets the size of the cached state in bytes.</summary>
+    public int Bytes => Volatile.Read(ref state)?.Bytes.Length ?? 0;
+
     private SemaphoreSlim Semaphore => LazyInitializer.EnsureInitialized(ref semaphore, () => new SemaphoreSlim(1, 1));
 
     /// <summary>Returns the document as this process last committed it; null if there is no cached state.</summary>
@@ -41,8 +44,7 @@ internal sealed class CachedDocument(TimeProvider time)
         : null;
 
     /// <summary>Stores a committed document, unless a later version is known.</summary>
-    /// <returns>The size of the document in bytes.</returns>
-    public int Store(Document document, Timestamp commitTime)
+    public void Store(Document document, Timestamp commitTime)
     {
         // One array instead of the 20 objects of a parsed document keeps garbage collections short.
         var next = new State(document.ToByteArray(), Timestamp.FromProto(document.UpdateTime), commitTime);
@@ -55,7 +57,6 @@ internal sealed class CachedDocument(TimeProvider time)
             }
             current = seen;
         }
-        return next.Bytes.Length;
     }
 
     /// <summary>Forgets the document's state but keeps its lock.</summary>

@@ -41,7 +41,7 @@ internal sealed class DocumentCache
         }
         lock (entries)
         {
-            return Find(path) ?? Set(path, new CachedDocument(Time), bytes: 0);
+            return Find(path) ?? Set(path, new CachedDocument(Time));
         }
     }
 
@@ -49,15 +49,20 @@ internal sealed class DocumentCache
     public void Store(Document document, Timestamp commitTime)
     {
         var entry = GetOrAdd(document.Name);
-        Set(document.Name, entry, entry.Store(document, commitTime));
+        var bytes = entry.Bytes;
+        entry.Store(document, commitTime);
+        if (entry.Bytes != bytes)
+        {
+            Set(document.Name, entry);
+        }
     }
 
     /// <summary>Forgets a document's state.</summary>
     public void Drop(string path) => Find(path)?.Drop();
 
-    private CachedDocument Set(string path, CachedDocument entry, int bytes)
+    private CachedDocument Set(string path, CachedDocument entry)
     {
-        var size = bytes + (sizeof(char) * path.Length) + EntryOverhead;
+        var size = entry.Bytes + (sizeof(char) * path.Length) + EntryOverhead;
         return entries.Set(path, entry, new MemoryCacheEntryOptions { Size = size });
     }
 }

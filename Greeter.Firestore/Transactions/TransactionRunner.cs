@@ -142,11 +142,12 @@ internal sealed class TransactionRunner(
             cache.HitRate.Record(isHit: true);
             ClientMetrics.CacheHits.Add(1);
         }
-        foreach (var writes in transaction.Writes.Zip(response.WriteResults).GroupBy(pair => pair.First.Name()))
+        var results = transaction.Writes.Zip(response.WriteResults, (write, result) => new { Write = write, result.UpdateTime });
+        foreach (var writes in results.GroupBy(result => result.Write.Name()))
         {
             var read = transaction.Reads.FirstOrDefault(read => read.Reference.Path == writes.Key);
-            var isKnown = read is not null || Preconditions.IsCreation(writes.First().First);
-            var document = writes.Aggregate(read?.Document, (current, pair) => pair.First.ApplyTo(current, pair.Second.UpdateTime));
+            var isKnown = read is not null || Preconditions.IsCreation(writes.First().Write);
+            var document = writes.Aggregate(read?.Document, (current, result) => result.Write.ApplyTo(current, result.UpdateTime));
             // Without its update time, a cached document would have no precondition.
             if (isKnown && document?.UpdateTime is not null && response.CommitTime is { } commitTime)
             {
