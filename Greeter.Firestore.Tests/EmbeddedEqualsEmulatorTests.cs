@@ -11,6 +11,7 @@ using Step = Func<RawDatabase, Task<string>>;
 using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
 /// <summary>The embedded store gives the same responses as Google's emulator, statuses and update times included.</summary>
+[Trait("Category", "Slow")]
 public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDisposable
 {
     private readonly TemporaryFolder folder = new();
@@ -26,17 +27,17 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
     [EmulatorFact]
     public async Task Both_accept_and_round_the_same_values() => await CompareAsync(ValueCases());
 
-    [EmulatorFact, Trait("Category", "Slow")]
+    [EmulatorFact]
     public async Task Masks_have_the_same_effect() => await CompareAsync(MaskCases());
 
     [EmulatorFact]
     public async Task Preconditions_fail_with_the_same_status() => await CompareAsync(PreconditionCases());
 
-    [EmulatorFact, Trait("Category", "Slow")]
+    [EmulatorFact]
     public async Task Several_writes_in_a_commit_have_the_same_effect() => await CompareAsync(CommitCases());
 
     /// <summary>GREETER_TEST_SEED repeats a run, GREETER_TEST_OPERATIONS makes it longer or shorter.</summary>
-    [EmulatorFact, Trait("Category", "Slow")]
+    [EmulatorFact]
     public async Task Random_operations_and_transactions_have_the_same_effect()
     {
         var seed = ReadSetting("GREETER_TEST_SEED") ?? Random.Shared.Next();

@@ -266,7 +266,7 @@ public class ValueTests
         }
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, OnEmbedded, OnEmulator, Trait("Category", "Slow")]
     public async Task Nesting_is_refused_exactly_where_Firestore_refuses_it(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);

@@ -6,6 +6,7 @@ namespace Greeter.Tests;
 
 /// <summary>The page in Chromium.</summary>
 /// <remarks><c>GREETER_SCREENSHOT</c> names a file for a screenshot of the page.</remarks>
+[Trait("Category", "Slow")]
 public sealed partial class BrowserTests(BrowserTests.Chromium chromium) : IClassFixture<BrowserTests.Chromium>
 {
     // The browser's own margin of a page, in pixels.

@@ -127,11 +127,8 @@ internal sealed class Crowd : IDisposable
     {
         while (!stopping.IsCancellationRequested)
         {
-            var answer = await VisitAsync(visitor, id);
-            if (!answer.IsView || id is null)
-            {
-                await Task.Delay(20);
-            }
+            await VisitAsync(visitor, id);
+            await Task.Delay(10);
         }
     }
 }
