@@ -68,21 +68,21 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
     [Fact]
     public async Task Document_of_another_database_is_refused_as_documented()
     {
-        using var store = RawDatabase.OpenEmbedded("mine", folder.Path);
+        using var database = RawDatabase.OpenEmbedded("mine", folder.Path);
 
-        (await store.GetAsync("DB", ["projects/other/databases/(default)/documents/c/a"])).Should().Be("InvalidArgument");
-        (await store.CommitAsync(new Write { Delete = "DBx/documents/c/a" })).Should().Be("InvalidArgument");
-        (await store.GetAsync("DB", ["DB/documents/c/a"])).Should().EndWith("is missing");
+        (await database.GetAsync("DB", ["projects/other/databases/(default)/documents/c/a"])).Should().Be("InvalidArgument");
+        (await database.CommitAsync(new Write { Delete = "DBx/documents/c/a" })).Should().Be("InvalidArgument");
+        (await database.GetAsync("DB", ["DB/documents/c/a"])).Should().EndWith("is missing");
     }
 
     private static int? ReadSetting(string name) =>
         Environment.GetEnvironmentVariable(name) is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : null;
 
-    private static async Task<string> RunAsync(Step step, RawDatabase store)
+    private static async Task<string> RunAsync(Step step, RawDatabase database)
     {
         try
         {
-            return await step(store);
+            return await step(database);
         }
         catch (RpcException e)
         {
@@ -101,7 +101,7 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
             var project = Emulator.NewProject();
             using var embedded = RawDatabase.OpenEmbedded(project, Path.Combine(folder.Path, project));
             using var emulator = await RawDatabase.OpenEmulatorAsync(project);
-            foreach (var step in steps.Append(store => store.GetAsync("c/a")))
+            foreach (var step in steps.Append(database => database.GetAsync("c/a")))
             {
                 var (expected, actual) = (await RunAsync(step, emulator), await RunAsync(step, embedded));
                 lock (access)
@@ -146,11 +146,11 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
         {
             yield return ($"the document's name {Cut(name)}",
             [
-                store => store.GetAsync("DB", [name]),
-                store => store.CommitAsync(new Write { Update = new Document { Name = name } }),
-                store => store.GetAsync("DB", [name]),
-                store => store.CommitAsync(new Write { Delete = name }),
-                store => store.GetAsync("DB", [name]),
+                database => database.GetAsync("DB", [name]),
+                database => database.CommitAsync(new Write { Update = new Document { Name = name } }),
+                database => database.GetAsync("DB", [name]),
+                database => database.CommitAsync(new Write { Delete = name }),
+                database => database.GetAsync("DB", [name]),
             ]);
         }
         foreach (var name in names)
@@ -162,11 +162,11 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
         foreach (var name in databases)
         {
             yield return ($"the database {name}",
-                [store => store.GetAsync(name, []), store => store.GetAsync(name, ["DB/documents/c/a"])]);
+                [database => database.GetAsync(name, []), database => database.GetAsync(name, ["DB/documents/c/a"])]);
         }
         yield return ("a document twice in a read", [Commit(Set("c/a")), Get("c/a", "c/b", "c/a", "c/b")]);
         yield return ("a bad name among good ones",
-            [Commit(Set("c/a")), store => store.GetAsync("DB", ["DB/documents/c/a", "bad"])]);
+            [Commit(Set("c/a")), database => database.GetAsync("DB", ["DB/documents/c/a", "bad"])]);
     }
 
     private static IEnumerable<(string, Step[])> FieldCases()
@@ -339,8 +339,8 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
                     Commit(Set("c/b", ("x", Integer(1)))),
                     Commit(Set(isPresent ? "c/a" : "c/b", ("x", Integer(1)))),
                     Commit(Set("c/d", ("x", Integer(1)))),
-                    store => store.CommitAsync(conditional(store)),
-                    store => store.CommitAsync(conditional(store)),
+                    database => database.CommitAsync(conditional(database)),
+                    database => database.CommitAsync(conditional(database)),
                 ];
                 var name = $"{write}, {(isPresent ? "existing" : "missing")}";
                 yield return ($"{name}, must exist", Case(_ => Exists(true, write)));
@@ -348,16 +348,16 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
                 yield return ($"{name}, an empty precondition", Case(_ => WithPrecondition(new(), write)));
                 foreach (var number in Enumerable.Range(1, 3))
                 {
-                    yield return ($"{name}, the time t{number}", Case(store => At(store.Time(number), write)));
+                    yield return ($"{name}, the time t{number}", Case(database => At(database.Time(number), write)));
                 }
-                yield return ($"{name}, a later time", Case(store => At(new(store.Time(3)) { Nanos = 999_999_000 }, write)));
+                yield return ($"{name}, a later time", Case(database => At(new(database.Time(3)) { Nanos = 999_999_000 }, write)));
                 yield return ($"{name}, in nanoseconds", Case(_ => At(new Timestamp { Seconds = 1, Nanos = 1 }, write)));
                 yield return ($"{name}, an invalid time", Case(_ => At(new Timestamp { Nanos = -1000 }, write)));
                 yield return ($"{name}, the time 1970-01-01", Case(_ => At(new Timestamp(), write)));
             }
         }
         yield return ("a version that was deleted",
-            [Commit(Set("c/a")), Commit(Delete("c/a")), store => store.CommitAsync(At(store.Time(1), Set("c/a")))]);
+            [Commit(Set("c/a")), Commit(Delete("c/a")), database => database.CommitAsync(At(database.Time(1), Set("c/a")))]);
         var earlier = new Timestamp { Seconds = 9 };
         Write[] refused =
         [
@@ -411,23 +411,23 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
                     [
                         Commit(Set("c/b")),
                         Commit(Set(isPresent ? "c/a" : "c/b", ("x", Integer(1)))),
-                        store => store.CommitAsync(Require(store, kinds / 5, first), Require(store, kinds % 5, second)),
+                        database => database.CommitAsync(Require(database, kinds / 5, first), Require(database, kinds % 5, second)),
                     ]);
                 }
             }
         }
     }
 
-    private static Write Require(RawDatabase store, int kind, Write write) => kind switch
+    private static Write Require(RawDatabase database, int kind, Write write) => kind switch
     {
         0 => write,
         1 or 2 => Exists(kind == 1, write),
-        _ => At(store.Time(kind - 2), write),
+        _ => At(database.Time(kind - 2), write),
     };
 
-    private static Step Commit(params Write[] writes) => store => store.CommitAsync(writes);
+    private static Step Commit(params Write[] writes) => database => database.CommitAsync(writes);
 
-    private static Step Get(params string[] paths) => store => store.GetAsync(paths);
+    private static Step Get(params string[] paths) => database => database.GetAsync(paths);
 
     /// <summary>Creates operations on a few documents, so that they conflict.</summary>
     private sealed class RandomOperations(Random random)
@@ -446,7 +446,7 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
         private (string, Step) Get()
         {
             var paths = Enumerable.Range(0, random.Next(4)).Select(_ => values.Pick(Paths)).ToArray();
-            return ($"get {string.Join(' ', paths)}", store => store.GetAsync(paths));
+            return ($"get {string.Join(' ', paths)}", database => database.GetAsync(paths));
         }
 
         private (string, Step) Commit()
@@ -457,11 +457,11 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
                 .ToList();
             return (
                 $"commit {string.Join(", ", writes)}",
-                store => store.CommitAsync([.. writes.Select(write => write.Precondition switch
+                database => database.CommitAsync([.. writes.Select(write => write.Precondition switch
                 {
                     0 => Exists(true, write.Write),
                     1 => Exists(false, write.Write),
-                    2 or 3 => At(store.Version(write.Path, write.Back), write.Write),
+                    2 or 3 => At(database.Version(write.Path, write.Back), write.Write),
                     _ => write.Write,
                 })]));
         }
@@ -475,27 +475,27 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
             var conflicting = random.Next(3) == 0 ? Write(values.Pick(Paths)) : null;
             return ($"transact {string.Join(' ', reads)} {string.Join(' ', writes)} {conflicting}", RunAsync);
 
-            async Task<string> RunAsync(RawDatabase store)
+            async Task<string> RunAsync(RawDatabase database)
             {
                 var attempts = 0;
-                var seen = await store.Db.RunTransactionAsync(async transaction =>
+                var seen = await database.Db.RunTransactionAsync(async transaction =>
                 {
                     var exists = "";
                     foreach (var path in reads)
                     {
-                        exists += (await transaction.GetSnapshotAsync(store.Db.Document(path))).Exists;
+                        exists += (await transaction.GetSnapshotAsync(database.Db.Document(path))).Exists;
                     }
                     if (attempts++ == 0 && conflicting is not null)
                     {
-                        exists += await store.CommitAsync(conflicting);
+                        exists += await database.CommitAsync(conflicting);
                     }
                     foreach (var (path, kind, data) in writes)
                     {
-                        Write(transaction, store.Db.Document(path), kind, data);
+                        Write(transaction, database.Db.Document(path), kind, data);
                     }
                     return exists;
                 });
-                return $"{attempts} attempts, {seen}, {await store.GetAsync([.. Paths])}";
+                return $"{attempts} attempts, {seen}, {await database.GetAsync([.. Paths])}";
             }
         }
 

@@ -26,13 +26,13 @@ public sealed class JournalTests : IDisposable
     public void Committed_documents_survive_a_restart()
     {
         Timestamp updateTime;
-        using (var store = Open())
+        using (var documents = Open())
         {
-            SetViews(store, "a", 1);
-            updateTime = SetViews(store, "a", 2);
-            SetViews(store, "b", 1);
-            Commit(store, Delete("sessions/b"));
-            Commit(store, Set("sessions/c", ("views", Integer(3))), Set("sessions/d", ("views", Integer(4))));
+            SetViews(documents, "a", 1);
+            updateTime = SetViews(documents, "a", 2);
+            SetViews(documents, "b", 1);
+            Commit(documents, Delete("sessions/b"));
+            Commit(documents, Set("sessions/c", ("views", Integer(3))), Set("sessions/d", ("views", Integer(4))));
         }
 
         using var again = Open();
@@ -45,11 +45,11 @@ public sealed class JournalTests : IDisposable
     [Fact]
     public void Last_line_that_was_cut_off_at_any_byte_is_dropped()
     {
-        using (var store = Open())
+        using (var documents = Open())
         {
-            SetViews(store, "a", 1);
+            SetViews(documents, "a", 1);
             var greeted = Set("sessions/a", ("views", Integer(2)), ("greeting", String("Olá 😀")));
-            Commit(store, greeted, Delete("sessions/b"), Set("sessions/c"));
+            Commit(documents, greeted, Delete("sessions/b"), Set("sessions/c"));
         }
         var bytes = File.ReadAllBytes(JournalPath);
         var lastLine = bytes.AsSpan(0, bytes.Length - 1).LastIndexOf((byte)'\n') + 1;
@@ -59,11 +59,11 @@ public sealed class JournalTests : IDisposable
         {
             File.WriteAllBytes(JournalPath, bytes[..length]);
             var isWhole = length >= bytes.Length - 1;
-            using (var store = Open())
+            using (var documents = Open())
             {
-                Views(store, "a").Should().Equal([isWhole ? 2 : 1], $"the file is cut off at byte {length} of {bytes.Length}");
-                (Find(store, "c") is not null).Should().Be(isWhole, "a commit is applied whole or not at all");
-                SetViews(store, "a", 7);
+                Views(documents, "a").Should().Equal([isWhole ? 2 : 1], $"the file is cut off at byte {length} of {bytes.Length}");
+                (Find(documents, "c") is not null).Should().Be(isWhole, "a commit is applied whole or not at all");
+                SetViews(documents, "a", 7);
             }
             File.ReadAllBytes(JournalPath).Should().EndWith((byte)'\n');
         }
@@ -86,10 +86,10 @@ public sealed class JournalTests : IDisposable
     [InlineData("{\"writes\":[{\"update\":{\"name\":\"DB/sessions/a\",\"fields\":{\"x\":{\"stringValue\":\"\u00ff\"}}}}]}")]
     public void Damaged_line_stops_the_start_with_its_number(string damage)
     {
-        using (var store = Open())
+        using (var documents = Open())
         {
-            SetViews(store, "a", 1);
-            SetViews(store, "b", 1);
+            SetViews(documents, "a", 1);
+            SetViews(documents, "b", 1);
         }
         var lines = File.ReadAllLines(JournalPath);
         // Latin-1 makes ÿ a byte that is not valid UTF-8.
@@ -112,10 +112,10 @@ public sealed class JournalTests : IDisposable
     [Fact]
     public void Byte_order_mark_and_blank_lines_and_Windows_line_ends_are_allowed()
     {
-        using (var store = Open())
+        using (var documents = Open())
         {
-            SetViews(store, "a", 1);
-            SetViews(store, "b", 2);
+            SetViews(documents, "a", 1);
+            SetViews(documents, "b", 2);
         }
         var text = File.ReadAllText(JournalPath);
         text = $"\n  \n{text.Replace("\n", "\r\n\r\n", StringComparison.Ordinal).TrimEnd()}";
@@ -129,11 +129,11 @@ public sealed class JournalTests : IDisposable
     [Fact]
     public void Documents_that_were_edited_by_hand_are_served()
     {
-        using (var store = Open())
+        using (var documents = Open())
         {
-            SetViews(store, "a", 1);
-            SetViews(store, "b", 2);
-            SetViews(store, "c", 3);
+            SetViews(documents, "a", 1);
+            SetViews(documents, "b", 2);
+            SetViews(documents, "c", 3);
         }
         var lines = File.ReadAllLines(JournalPath).ToList();
         lines.RemoveAll(line => line.Contains("sessions/b", StringComparison.Ordinal));
@@ -161,12 +161,12 @@ public sealed class JournalTests : IDisposable
         var seed = Random.Shared.Next();
         var values = new RandomValues(new Random(seed));
         var expected = new List<Document>();
-        using (var store = Open())
+        using (var documents = Open())
         {
             for (var i = 0; i < 2000; i++)
             {
-                Commit(store, Set($"sessions/{i}", [.. values.Map(0).MapValue.Fields.Select(field => (field.Key, field.Value))]));
-                expected.Add(Find(store, $"{i}")!.Clone());
+                Commit(documents, Set($"sessions/{i}", [.. values.Map(0).MapValue.Fields.Select(field => (field.Key, field.Value))]));
+                expected.Add(Find(documents, $"{i}")!.Clone());
             }
         }
         File.ReadAllLines(JournalPath).Should().HaveCount(2000, "a commit is one line");
@@ -183,9 +183,9 @@ public sealed class JournalTests : IDisposable
     public void Document_of_the_greatest_depth_survives_a_restart()
     {
         var deepest = Nest(20, String("there"), arrays: true);
-        using (var store = Open())
+        using (var documents = Open())
         {
-            Commit(store, Set("sessions/a", ("x", deepest), ("y", Nest(20, Integer(1)))));
+            Commit(documents, Set("sessions/a", ("x", deepest), ("y", Nest(20, Integer(1)))));
         }
 
         using var again = Open();
@@ -196,12 +196,12 @@ public sealed class JournalTests : IDisposable
     [Fact]
     public void Start_compacts_the_file_to_one_line_a_document()
     {
-        using (var store = Open())
+        using (var documents = Open())
         {
             File.ReadAllText(JournalPath).Should().BeEmpty("there are no documents");
             for (var views = 1; views <= 100; views++)
             {
-                SetViews(store, "a", views);
+                SetViews(documents, "a", views);
             }
         }
         File.ReadAllLines(JournalPath).Should().HaveCount(100);
@@ -220,12 +220,12 @@ public sealed class JournalTests : IDisposable
     public void Long_file_is_compacted_while_it_is_in_use()
     {
         const int Threshold = 10_000;
-        using (var store = Open(Threshold))
+        using (var documents = Open(Threshold))
         {
             var longest = 0L;
             for (var views = 1; views <= 3000; views++)
             {
-                SetViews(store, $"{views % 3}", views);
+                SetViews(documents, $"{views % 3}", views);
                 longest = Math.Max(longest, new FileInfo(JournalPath).Length);
             }
             longest.Should().BeInRange(Threshold - 500, Threshold + 500);
@@ -237,11 +237,11 @@ public sealed class JournalTests : IDisposable
     [Fact]
     public void Compactions_get_rarer_as_the_documents_grow()
     {
-        using var store = Open(compactionSize: 1_000);
+        using var documents = Open(compactionSize: 1_000);
         var (compactions, length) = (0, 0L);
         for (var i = 0; i < 1000; i++)
         {
-            SetViews(store, $"{i / 2}", i);
+            SetViews(documents, $"{i / 2}", i);
             var longer = new FileInfo(JournalPath).Length;
             compactions += longer < length ? 1 : 0;
             length = longer;
@@ -253,18 +253,18 @@ public sealed class JournalTests : IDisposable
     [Fact]
     public void Large_document_among_small_ones_does_not_make_each_commit_rewrite_the_file()
     {
-        using var store = Open(compactionSize: 10_000);
+        using var documents = Open(compactionSize: 10_000);
         var large = Set("sessions/large", ("views", Integer(1)), ("x", String(new string('x', 500_000))));
-        Commit(store, [large, .. Enumerable.Range(0, 200).Select(i => Set($"sessions/{i}", ("views", Integer(1))))]);
+        Commit(documents, [large, .. Enumerable.Range(0, 200).Select(i => Set($"sessions/{i}", ("views", Integer(1))))]);
         for (var i = 0; i < 200; i++)
         {
-            SetViews(store, $"{i}", 2);
+            SetViews(documents, $"{i}", 2);
         }
 
         for (var views = 3; views < 20; views++)
         {
             var before = new FileInfo(JournalPath).Length;
-            SetViews(store, "0", views);
+            SetViews(documents, "0", views);
             new FileInfo(JournalPath).Length.Should().BeGreaterThan(before, "a commit appends a line");
         }
     }
@@ -276,10 +276,10 @@ public sealed class JournalTests : IDisposable
     [InlineData("createTime", "9999-12-31T23:59:59.999999999Z")]
     public void Time_that_leaves_no_room_for_later_commits_stops_the_start_with_the_line(string field, string time)
     {
-        using (var store = Open())
+        using (var documents = Open())
         {
-            SetViews(store, "a", 1);
-            SetViews(store, "b", 1);
+            SetViews(documents, "a", 1);
+            SetViews(documents, "b", 1);
         }
         var lines = File.ReadAllLines(JournalPath);
         lines[1] = Regex.Replace(lines[1], $"\"{field}\":( ?)\"[^\"]*\"", $"\"{field}\":$1\"{time}\"");
@@ -302,9 +302,9 @@ public sealed class JournalTests : IDisposable
     [InlineData("replaced")]
     public void Commit_fails_while_the_file_is_not_the_one_that_the_process_wrote(string change)
     {
-        using var store = Open();
-        SetViews(store, "a", 1);
-        SetViews(store, "b", 1);
+        using var documents = Open();
+        SetViews(documents, "a", 1);
+        SetViews(documents, "b", 1);
         var bytes = File.ReadAllBytes(JournalPath);
         switch (change)
         {
@@ -329,14 +329,14 @@ public sealed class JournalTests : IDisposable
                 break;
         }
 
-        var commit = () => SetViews(store, "a", 2);
+        var commit = () => SetViews(documents, "a", 2);
 
         for (var attempt = 0; attempt < 2; attempt++)
         {
             commit.Should().Throw<RpcException>().Where(e => e.StatusCode == StatusCode.DataLoss)
                 .WithMessage($"*{JournalPath}*another program*Restart*");
         }
-        Views(store, "a").Should().Equal([1], "the commit was not acknowledged");
+        Views(documents, "a").Should().Equal([1], "the commit was not acknowledged");
         Directory.CreateDirectory(folder.Path);
         File.WriteAllBytes(JournalPath, bytes);
         commit();
@@ -346,12 +346,12 @@ public sealed class JournalTests : IDisposable
     [Fact]
     public void Commit_is_in_the_file_at_the_path_although_an_editor_replaced_the_file_with_one_of_the_same_length()
     {
-        using (var store = Open())
+        using (var documents = Open())
         {
-            SetViews(store, "a", 1);
+            SetViews(documents, "a", 1);
             File.Copy(JournalPath, JournalPath + ".edited");
             File.Move(JournalPath + ".edited", JournalPath, overwrite: true);
-            SetViews(store, "a", 2);
+            SetViews(documents, "a", 2);
         }
 
         using var again = Open();
@@ -384,9 +384,9 @@ public sealed class JournalTests : IDisposable
             ("t", Time(-1, 123_456_000)), ("y", Bytes(0, 10, 13, 255)),
             ("r", Reference($"{Database}/documents/sessions/b")), ("p", Point(1.5, -2)), ("l", Array(Integer(3), Map())));
 
-        using var store = Open();
+        using var documents = Open();
 
-        var document = Find(store, "a")!;
+        var document = Find(documents, "a")!;
         document.Fields.Should().BeEquivalentTo(expected.Update.Fields);
         (document.CreateTime, document.UpdateTime).Should().Be(
             (new Timestamp { Seconds = 1_769_860_800 }, new Timestamp { Seconds = 1_769_860_800, Nanos = 99_000 }));
@@ -395,9 +395,9 @@ public sealed class JournalTests : IDisposable
     [Fact]
     public void Compaction_that_was_killed_leaves_nothing_behind_after_a_restart()
     {
-        using (var store = Open())
+        using (var documents = Open())
         {
-            SetViews(store, "a", 1);
+            SetViews(documents, "a", 1);
         }
         File.WriteAllText(JournalPath + ".new", "{\"commitTime\":\"2026-01-01T00:00:00Z\",\"wri");
 
@@ -411,25 +411,25 @@ public sealed class JournalTests : IDisposable
     public void Update_times_rise_even_if_the_clock_stands_still_or_is_set_back()
     {
         var times = new List<Timestamp>();
-        using (var store = Open())
+        using (var documents = Open())
         {
-            times.Add(SetViews(store, "a", 1));
-            times.Add(SetViews(store, "a", 2));
+            times.Add(SetViews(documents, "a", 1));
+            times.Add(SetViews(documents, "a", 2));
             clock.Now += TimeSpan.FromHours(1);
-            times.Add(SetViews(store, "a", 3));
+            times.Add(SetViews(documents, "a", 3));
             clock.Now -= TimeSpan.FromHours(2);
-            times.Add(SetViews(store, "a", 4));
+            times.Add(SetViews(documents, "a", 4));
         }
-        using (var store = Open())
+        using (var documents = Open())
         {
-            times.Add(SetViews(store, "a", 5));
-            times.Add(Commit(store, Delete("sessions/a")).CommitTime);
+            times.Add(SetViews(documents, "a", 5));
+            times.Add(Commit(documents, Delete("sessions/a")).CommitTime);
         }
         // The newest time is that of a deletion, and survives compactions.
         Open().Dispose();
-        using (var store = Open())
+        using (var documents = Open())
         {
-            times.Add(SetViews(store, "a", 1));
+            times.Add(SetViews(documents, "a", 1));
         }
 
         times.Should().BeInAscendingOrder().And.OnlyHaveUniqueItems();
@@ -440,29 +440,29 @@ public sealed class JournalTests : IDisposable
     [Fact]
     public void Read_time_is_the_current_time_but_never_before_the_last_commit()
     {
-        using var store = Open();
-        ReadTogether(store, "a")[0].ReadTime.ToDateTimeOffset().Should().Be(clock.Now);
+        using var documents = Open();
+        ReadTogether(documents, "a")[0].ReadTime.ToDateTimeOffset().Should().Be(clock.Now);
         clock.Now += TimeSpan.FromHours(1);
-        var commitTime = SetViews(store, "a", 1);
+        var commitTime = SetViews(documents, "a", 1);
 
         clock.Now += TimeSpan.FromHours(1);
-        ReadTogether(store, "a")[0].ReadTime.ToDateTimeOffset().Should().Be(clock.Now);
+        ReadTogether(documents, "a")[0].ReadTime.ToDateTimeOffset().Should().Be(clock.Now);
 
         clock.Now -= TimeSpan.FromHours(2);
-        ReadTogether(store, "a")[0].ReadTime.Should().Be(commitTime);
+        ReadTogether(documents, "a")[0].ReadTime.Should().Be(commitTime);
     }
 
     [Fact]
     public void Second_process_cannot_open_the_folder_and_is_told_what_to_set()
     {
-        var store = Open();
+        var documents = Open();
         var second = () => Open();
 
         second.Should().Throw<InvalidOperationException>()
             .WithMessage($"*{folder.Path}*Firestore__EmbeddedFolder*FIRESTORE_EMULATOR_HOST*");
 
-        SetViews(store, "a", 1);
-        store.Dispose();
+        SetViews(documents, "a", 1);
+        documents.Dispose();
         using var third = Open();
         Views(third, "a").Should().Equal(1);
     }
@@ -489,21 +489,21 @@ public sealed class JournalTests : IDisposable
     [Fact]
     public void On_a_full_disk_nothing_is_lost_and_later_commits_work()
     {
-        using (var store = Open())
+        using (var documents = Open())
         {
-            SetViews(store, "a", 1);
+            SetViews(documents, "a", 1);
             for (var free = 0; free < 1000; free += 90)
             {
                 using (new FileSizeLimit(new FileInfo(JournalPath).Length + free))
                 {
-                    var commit = () => Commit(store, Set("sessions/a", ("x", String(new string('x', 20_000)))));
+                    var commit = () => Commit(documents, Set("sessions/a", ("x", String(new string('x', 20_000)))));
                     commit.Should().Throw<RpcException>().Where(e => e.StatusCode == StatusCode.ResourceExhausted)
                         .WithMessage($"*{JournalPath} can't be written*");
                     commit.Should().Throw<RpcException>();
-                    Views(store, "a").Should().Equal([free + 1], "a failed commit changes nothing");
+                    Views(documents, "a").Should().Equal([free + 1], "a failed commit changes nothing");
                 }
                 ReadCopy().Should().Equal(free + 1);
-                SetViews(store, "a", free + 91);
+                SetViews(documents, "a", free + 91);
                 ReadCopy().Should().Equal(free + 91);
             }
         }
@@ -515,8 +515,8 @@ public sealed class JournalTests : IDisposable
         {
             using var copy = new TemporaryFolder();
             File.Copy(JournalPath, Path.Combine(copy.Path, "documents.jsonl"));
-            using var store = new DocumentStore(Journal.Open(copy.Path), clock);
-            return Views(store, "a");
+            using var documents = new DocumentStore(Journal.Open(copy.Path), clock);
+            return Views(documents, "a");
         }
     }
 
@@ -524,15 +524,15 @@ public sealed class JournalTests : IDisposable
     public void Failed_compaction_leaves_the_file_as_it_was()
     {
         const int Threshold = 5_000;
-        using (var store = Open(Threshold))
+        using (var documents = Open(Threshold))
         {
-            Commit(store, Set("sessions/large", ("views", Integer(1)), ("x", String(new string('x', 100_000)))));
+            Commit(documents, Set("sessions/large", ("views", Integer(1)), ("x", String(new string('x', 100_000)))));
         }
-        using (var store = Open(Threshold))
+        using (var documents = Open(Threshold))
         {
             for (var views = 1; new FileInfo(JournalPath).Length < 400_000; views++)
             {
-                Commit(store, Set("sessions/a", ("views", Integer(views)), ("x", String(new string('x', 10_000)))));
+                Commit(documents, Set("sessions/a", ("views", Integer(views)), ("x", String(new string('x', 10_000)))));
             }
         }
         var before = File.ReadAllBytes(JournalPath);
@@ -555,18 +555,18 @@ public sealed class JournalTests : IDisposable
     {
         const int Threshold = 5_000;
         var obstacle = JournalPath + ".new";
-        using (var store = Open(Threshold))
+        using (var documents = Open(Threshold))
         {
             Directory.CreateDirectory(obstacle);
             for (var views = 1; views <= 100; views++)
             {
-                SetViews(store, "a", views);
+                SetViews(documents, "a", views);
             }
             new FileInfo(JournalPath).Length.Should().BeGreaterThan(2 * Threshold);
             Directory.Delete(obstacle);
             for (var views = 101; views <= 300; views++)
             {
-                SetViews(store, "a", views);
+                SetViews(documents, "a", views);
             }
             new FileInfo(JournalPath).Length.Should().BeLessThan(2 * Threshold, "the compaction was tried again");
         }
@@ -579,39 +579,39 @@ public sealed class JournalTests : IDisposable
     {
         const int Threads = 8;
         const int Each = 300;
-        using (var store = Open(compactionSize: 20_000))
+        using (var documents = Open(compactionSize: 20_000))
         {
-            SetViews(store, "shared", 0);
+            SetViews(documents, "shared", 0);
             var writers = Task.WhenAll(Enumerable.Range(0, Threads).Select(thread => Task.Run(() =>
             {
                 for (var views = 1; views <= Each; views++)
                 {
-                    AddOptimistically(store, $"{thread}", views);
+                    AddOptimistically(documents, $"{thread}", views);
                 }
             })));
             while (!writers.IsCompleted)
             {
-                var views = Views(store, ["shared", .. Enumerable.Range(0, Threads).Select(thread => $"{thread}")]);
+                var views = Views(documents, ["shared", .. Enumerable.Range(0, Threads).Select(thread => $"{thread}")]);
                 views.Skip(1).Sum().Should().Be(views[0], "a read sees whole commits");
             }
             await writers;
-            Views(store, "shared").Should().Equal(Threads * Each);
+            Views(documents, "shared").Should().Equal(Threads * Each);
         }
         using var again = Open();
         Views(again, "shared").Should().Equal(Threads * Each);
         Views(again, [.. Enumerable.Range(0, Threads).Select(thread => $"{thread}")]).Should().AllBeEquivalentTo(Each);
     }
 
-    private static void AddOptimistically(DocumentStore store, string own, int views)
+    private static void AddOptimistically(DocumentStore documents, string own, int views)
     {
         while (true)
         {
-            var shared = Find(store, "shared")!;
+            var shared = Find(documents, "shared")!;
             var sum = shared.Fields["views"].IntegerValue;
             try
             {
                 Commit(
-                    store,
+                    documents,
                     At(shared.UpdateTime, Set("sessions/shared", ("views", Integer(sum + 1)))),
                     Set($"sessions/{own}", ("views", Integer(views))));
                 return;
@@ -631,21 +631,21 @@ public sealed class JournalTests : IDisposable
             : new Write(write) { Update = new Document(write.Update) { Name = name } };
     }
 
-    private static CommitResponse Commit(DocumentStore store, params Write[] writes) =>
-        store.Commit(new CommitRequest { Database = Database, Writes = { writes.Select(Expand) } });
+    private static CommitResponse Commit(DocumentStore documents, params Write[] writes) =>
+        documents.Commit(new CommitRequest { Database = Database, Writes = { writes.Select(Expand) } });
 
-    private static Timestamp SetViews(DocumentStore store, string id, long views) =>
-        Commit(store, Set($"sessions/{id}", ("views", Integer(views)))).WriteResults[0].UpdateTime.Clone();
+    private static Timestamp SetViews(DocumentStore documents, string id, long views) =>
+        Commit(documents, Set($"sessions/{id}", ("views", Integer(views)))).WriteResults[0].UpdateTime.Clone();
 
-    private static Document? Find(DocumentStore store, string id) => ReadTogether(store, id)[0].Found;
+    private static Document? Find(DocumentStore documents, string id) => ReadTogether(documents, id)[0].Found;
 
-    private static long?[] Views(DocumentStore store, params string[] ids) =>
-        [.. ReadTogether(store, ids).Select(response => response.Found?.Fields["views"].IntegerValue)];
+    private static long?[] Views(DocumentStore documents, params string[] ids) =>
+        [.. ReadTogether(documents, ids).Select(response => response.Found?.Fields["views"].IntegerValue)];
 
-    private static List<BatchGetDocumentsResponse> ReadTogether(DocumentStore store, params string[] ids)
+    private static List<BatchGetDocumentsResponse> ReadTogether(DocumentStore documents, params string[] ids)
     {
         var names = ids.Select(id => $"{Database}/documents/sessions/{id}");
-        return store.BatchGet(new BatchGetDocumentsRequest { Database = Database, Documents = { names } });
+        return documents.BatchGet(new BatchGetDocumentsRequest { Database = Database, Documents = { names } });
     }
 
     private DocumentStore Open(long compactionSize = 16 << 20) => new(Journal.Open(folder.Path), clock, compactionSize);

@@ -204,10 +204,15 @@ internal sealed class Bench(Options options, Launcher launcher)
         foreach (var (title, folder) in benches)
         {
             var server = await launcher.StartLimitAsync(Limits.ClientAlone, folder);
-            async Task<Load[]> RunAsync(TimeSpan time) =>
-                [(await Http.GetFromJsonAsync<Load>(new Uri(server.Url, $"/run?seconds={time.TotalSeconds}")))!];
+            async Task<Load[]> RunAsync(TimeSpan time, string more = "") =>
+                [(await Http.GetFromJsonAsync<Load>(new Uri(server.Url, $"/run?seconds={time.TotalSeconds}{more}")))!];
             await RunAsync(options.Time);
-            sides.Add(new Side(title, Phase.OneInstance, [server], RunAsync));
+            sides.Add(new Side(title, Phase.OneInstance, [server], time => RunAsync(time)));
+            if (folder is null)
+            {
+                sides.Add(new Side(
+                    Report.ClientWithMetrics, Phase.OneInstance, [server], time => RunAsync(time, "&metrics=true")));
+            }
         }
         return sides;
     }

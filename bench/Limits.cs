@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Diagnostics.Metrics;
 using Greeter.Firestore;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Logging;
@@ -23,7 +24,7 @@ internal static class Limits
     }
 
     /// <summary>Runs the Firestore client without the app: GET /run?seconds=N makes as many transactions as it can, 16 at once,
-    /// and returns a <see cref="Load"/>.</summary>
+    /// and returns a <see cref="Load"/>. With &amp;metrics=true something listens to the client's metrics meanwhile.</summary>
     public static void RunClientAlone(string[] args)
     {
         var builder = WebApplication.CreateBuilder(args);
@@ -39,8 +40,30 @@ internal static class Limits
             .Select(_ => db.Collection("client-alone").Document(Guid.NewGuid().ToString("N")))
             .ToArray();
         app.MapGet("/", () => "ready");
-        app.MapGet("/run", (double seconds) => LoopAsync(db, documents, TimeSpan.FromSeconds(seconds)));
+        app.MapGet("/run", async (double seconds, bool metrics = false) =>
+        {
+            using var listener = metrics ? ListenToMetrics() : null;
+            return await LoopAsync(db, documents, TimeSpan.FromSeconds(seconds));
+        });
         app.Run();
+    }
+
+    private static MeterListener ListenToMetrics()
+    {
+        var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, listener) =>
+            {
+                if (instrument.Meter.Name == "Greeter.Firestore")
+                {
+                    listener.EnableMeasurementEvents(instrument);
+                }
+            },
+        };
+        listener.SetMeasurementEventCallback<long>((_, _, _, _) => { });
+        listener.SetMeasurementEventCallback<double>((_, _, _, _) => { });
+        listener.Start();
+        return listener;
     }
 
     // The app's transaction for a returning visitor: the same read, the same three fields.

@@ -9,6 +9,7 @@ internal sealed class Report
 {
     public const string Baseline = "baseline: ";
     public const string ClientAlone = "client alone";
+    public const string ClientWithMetrics = "client alone, metrics collected";
     public const string EmptyEndpoint = "empty endpoint";
     public const string EmbeddedStore = "embedded store";
 
@@ -105,6 +106,7 @@ internal sealed class Report
         {
             Compare("processor", returning, first, each => each.Processor, "≤ 1.15"),
             Compare("processor", crowded, first, each => each.Processor, "≤ 1.15"),
+            Compare("processor", Find(ClientWithMetrics), client, each => each.Processor, ""),
         };
         if (returning is not null && baselineClient is not null && empty is not null)
         {
