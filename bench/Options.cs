@@ -56,7 +56,7 @@ internal sealed record Options(
             only, rounds, seconds, warm, baseline, baselineBench, peers, output,
         };
         command.SetAction(result => run(new Options(
-            result.GetValue(only) ?? [.. Scenario.Names],
+            result.GetValue(only) is { Length: > 0 } names ? names : [.. Scenario.Names],
             result.GetValue(rounds),
             TimeSpan.FromSeconds(result.GetValue(seconds)),
             result.GetValue(warm),
