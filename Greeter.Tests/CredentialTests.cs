@@ -17,6 +17,8 @@ public sealed class CredentialTests : IDisposable
 {
     private const string Datastore = "https://www.googleapis.com/auth/datastore";
 
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+
     private readonly TemporaryFolder folder = new();
     private readonly RSA key = RSA.Create(2048);
 
@@ -35,8 +37,10 @@ public sealed class CredentialTests : IDisposable
         await using var app = await StartAsync(firestore, ("GOOGLE_APPLICATION_CREDENTIALS", WriteKey(tokens, "key-project")));
 
         await ShouldCountTwoViewsAsync(app);
+        using var visitor = new HttpClient();
+        await Visit.SendAsync(visitor, app.Address, new string('0', 32));
 
-        app.Text.Should().Contain("Cloud Firestore, project key-project, database (default)");
+        await app.WaitForLineAsync("Cloud Firestore, project key-project, database (default)", Patience);
         assertions.Should().ContainSingle();
         ShouldBeSigned(assertions.Single());
         firestore.Server.Requests.Select(request => request.Path).Distinct().Should().BeEquivalentTo(
@@ -59,7 +63,7 @@ public sealed class CredentialTests : IDisposable
 
         await ShouldCountTwoViewsAsync(app);
 
-        app.Text.Should().Contain("Firestore, project other-project, database greetings");
+        await app.WaitForLineAsync("Firestore, project other-project, database greetings", Patience);
         firestore.Server.Requests.Select(request => Uri.UnescapeDataString(request.Headers["x-goog-request-params"]))
             .Should().OnlyContain(name => name == "database=projects/other-project/databases/greetings");
         RequestsShouldBeAuthorized(firestore);
@@ -148,7 +152,7 @@ public sealed class CredentialTests : IDisposable
 
         await ShouldCountTwoViewsAsync(app);
 
-        app.Text.Should().Contain("Firestore, project metadata-project");
+        await app.WaitForLineAsync("Firestore, project metadata-project", Patience);
         metadata.Requests.Should().Contain(request => request.Path.EndsWith("/token", StringComparison.Ordinal));
         metadata.Requests.Where(request => request.Path != "/")
             .Should().OnlyContain(request => request.Headers["metadata-flavor"] == "Google");

@@ -1,6 +1,3 @@
-// Most tests wait for other processes.
-[assembly: CollectionBehavior(MaxParallelThreads = 4)]
-
 namespace Greeter.Tests.Infrastructure;
 
 /// <summary>Collects tests that make load or measure durations. They run one at a time, without others in parallel.</summary>
