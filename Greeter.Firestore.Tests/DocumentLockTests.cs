@@ -164,7 +164,7 @@ public sealed class DocumentLockTests : IDisposable
     }
 
     [Fact]
-    public async Task Turn_of_an_instance_ends_with_a_gap_for_the_others_if_they_conflict()
+    public async Task Time_slice_of_an_instance_ends_with_a_gap_for_the_others_if_they_conflict()
     {
         var time = new SkippingTimeProvider();
         var entry = new CachedDocument(time);
@@ -187,7 +187,7 @@ public sealed class DocumentLockTests : IDisposable
 
         entry.RecordConflict();
         await CommitForAsync(100);
-        time.Pauses.Should().BeEmpty("a turn is 96 ms and 4 calls");
+        time.Pauses.Should().BeEmpty("a time slice is 96 ms and 4 calls");
         await CommitForAsync(1);
         time.Pauses.Should().Equal(TimeSpan.FromMilliseconds(20));
         await CommitForAsync(100);
@@ -198,7 +198,7 @@ public sealed class DocumentLockTests : IDisposable
         entry.RecordConflict();
         await CommitAsync(50);
         await CommitForAsync(14);
-        time.Pauses.Should().HaveCount(2, "the turn has started again");
+        time.Pauses.Should().HaveCount(2, "the time slice has started again");
 
         time.Advance(TimeSpan.FromSeconds(10));
         await CommitAsync(1);

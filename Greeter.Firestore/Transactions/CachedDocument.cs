@@ -6,15 +6,16 @@ namespace Greeter.Firestore.Transactions;
 
 /// <summary>An entry of the <see cref="DocumentCache"/>: a document as this process last committed it, and the lock for which the
 /// transactions of this process queue.</summary>
-/// <param name="time">The clock of turns and gaps.</param>
+/// <param name="time">The clock of time slices and gaps.</param>
 [SuppressMessage("Design", "CA1001", Justification = "A semaphore that nobody waits for synchronously holds no resource.")]
 internal sealed class CachedDocument(TimeProvider time)
 {
-    /// <summary>The longest pause after a conflict, in milliseconds. An instance that waits for its turn tries again that often.</summary>
+    /// <summary>The longest pause after a conflict, in milliseconds. An instance that waits for its time slice tries again that
+    /// often.</summary>
     public const int LongestPause = 16;
 
-    /// <summary>The number of pauses that the turn of an instance lasts.</summary>
-    public const int PausesInTurn = 6;
+    /// <summary>The number of pauses that the time slice of an instance lasts.</summary>
+    public const int PausesInTimeSlice = 6;
 
     /// <summary>How long after a conflict another instance is assumed to write the document, in seconds.</summary>
     private const int ContentionTime = 10;
@@ -22,7 +23,7 @@ internal sealed class CachedDocument(TimeProvider time)
     // Created when the lock is first taken: most documents are cached and never locked.
     private SemaphoreSlim? semaphore;
     private State? state;
-    private long turnStarted;
+    private long timeSliceStarted;
     private long contendedUntil;
     private long lockedAt;
 
@@ -81,14 +82,14 @@ internal sealed class CachedDocument(TimeProvider time)
     }
 
     /// <summary>Releases the lock. While other instances write the document too, this one wins as long as it starts from its cache,
-    /// because they have to read first. So its turn ends with a gap for them.</summary>
+    /// because they have to read first. So its time slice ends with a gap for them.</summary>
     public void Unlock()
     {
         // The other instance may have just begun an attempt that fails, and then pauses before the one that succeeds. Each attempt is
         // two calls; the attempt that ends here was one.
         var calls = 4 * time.GetElapsedTime(lockedAt);
         var pause = TimeSpan.FromMilliseconds(LongestPause);
-        if (time.GetTimestamp() < contendedUntil && time.GetElapsedTime(turnStarted) > (PausesInTurn * pause) + calls)
+        if (time.GetTimestamp() < contendedUntil && time.GetElapsedTime(timeSliceStarted) > (PausesInTimeSlice * pause) + calls)
         {
             _ = UnlockAfterAsync(pause + calls);
         }
@@ -101,14 +102,14 @@ internal sealed class CachedDocument(TimeProvider time)
     /// <summary>Records that another instance has written the document.</summary>
     public void RecordConflict()
     {
-        turnStarted = time.GetTimestamp();
-        contendedUntil = turnStarted + (ContentionTime * time.TimestampFrequency);
+        timeSliceStarted = time.GetTimestamp();
+        contendedUntil = timeSliceStarted + (ContentionTime * time.TimestampFrequency);
     }
 
     private async Task UnlockAfterAsync(TimeSpan gap)
     {
         await Task.Delay(gap, time);
-        turnStarted = time.GetTimestamp();
+        timeSliceStarted = time.GetTimestamp();
         Semaphore.Release();
     }
 

@@ -23,7 +23,7 @@ internal sealed class DocumentCache
     /// <summary>Gets how long a transaction waits for locks in all.</summary>
     public TimeSpan MaxLockWait { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>Gets the clock of turns and gaps between instances.</summary>
+    /// <summary>Gets the clock of time slices and gaps between instances.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
     /// <summary>Gets the recent hit rate.</summary>

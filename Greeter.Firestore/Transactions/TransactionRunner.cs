@@ -11,10 +11,10 @@ internal sealed class TransactionRunner(
     /// <summary>After so many failures in a row on unchanged documents, no competitor is to blame.</summary>
     private const int MaxUnchangedAttempts = 2;
 
-    // In milliseconds: the first and the longest pause. During another instance's turn an attempt hardly ever succeeds. After it, short
-    // pauses let the transaction that has waited longest go first.
-    private static readonly (int, int) PauseDuringTurn = (CachedDocument.LongestPause, CachedDocument.LongestPause);
-    private static readonly (int, int) PauseAfterTurn = (2, 2);
+    // In milliseconds: the first and the longest pause. In another instance's time slice, an attempt hardly ever succeeds. After it,
+    // short pauses let the transaction that has waited longest go first.
+    private static readonly (int, int) PauseInTimeSlice = (CachedDocument.LongestPause, CachedDocument.LongestPause);
+    private static readonly (int, int) PauseAfterTimeSlice = (2, 2);
     private static readonly (int, int) PauseAfterAborted = (50, 250);
 
     // A transaction in another one's callback must not wait for a lock that the other one holds.
@@ -190,7 +190,7 @@ internal sealed class TransactionRunner(
         {
             return PauseAfterAborted;
         }
-        return ++conflicts <= CachedDocument.PausesInTurn ? PauseDuringTurn : PauseAfterTurn;
+        return ++conflicts <= CachedDocument.PausesInTimeSlice ? PauseInTimeSlice : PauseAfterTimeSlice;
     }
 
     private Task PauseAsync(RpcException failure, (int, int) range, bool isLast)

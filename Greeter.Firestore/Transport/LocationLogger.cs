@@ -4,8 +4,8 @@ using Microsoft.Extensions.Logging;
 namespace Greeter.Firestore.Transport;
 
 /// <summary>Logs where the documents are when the app starts.</summary>
-/// <remarks>In the background, because the first message in the log takes longer than all else that this client does at the
-/// start.</remarks>
+/// <remarks>In the background, because the first message in the log takes longer than everything else that this client does when
+/// the app starts.</remarks>
 internal sealed partial class LocationLogger(FirestoreConnection connection, ILogger<FirestoreDb> logger) : BackgroundService
 {
     /// <inheritdoc/>
