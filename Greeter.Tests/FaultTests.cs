@@ -13,7 +13,7 @@ namespace Greeter.Tests;
 [Collection(nameof(Alone)), Trait("Category", "Slow")]
 public sealed class FaultTests(ITestOutputHelper output)
 {
-    private static readonly TimeSpan RequestTimeout = TimeSpan.FromSeconds(0.5);
+    private static readonly TimeSpan RequestTimeout = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan TimeToRecover = TimeSpan.FromSeconds(10);
 
     private static readonly Fault AnswersCutOff = new(FaultKind.Cut, Direction.Down, Within: 1000);
