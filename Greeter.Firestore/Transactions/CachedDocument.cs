@@ -89,7 +89,8 @@ internal sealed class CachedDocument(TimeProvider time)
         // two calls; the attempt that ends here was one.
         var calls = 4 * time.GetElapsedTime(lockedAt);
         var pause = TimeSpan.FromMilliseconds(LongestPause);
-        if (time.GetTimestamp() < contendedUntil && time.GetElapsedTime(timeSliceStarted) > (PausesInTimeSlice * pause) + calls)
+        var hasEnded = time.GetElapsedTime(timeSliceStarted) > (PausesInTimeSlice * pause) + calls;
+        if (hasEnded && IsLockable && time.GetTimestamp() < contendedUntil)
         {
             _ = UnlockAfterAsync(pause + calls);
         }
