@@ -48,7 +48,7 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
         using var emulator = await RawDatabase.OpenEmulatorAsync(project);
         var counts = new SortedDictionary<string, int>();
 
-        for (var i = 0; i < (ReadSetting("GREETER_TEST_OPERATIONS") ?? TestSize.Select(quick: 1000, full: 4000)); i++)
+        for (var i = 0; i < (ReadSetting("GREETER_TEST_OPERATIONS") ?? (Repository.IsOnCI ? 4000 : 1000)); i++)
         {
             var (name, step) = operations.Next();
             var expected = await RunAsync(step, emulator);
@@ -396,7 +396,7 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
             [Commit(Exists(true, Set("c/z")), Set("c/a"), Exists(false, Set("c/a")))]);
         Write[] writes = [Set("c/a", ("x", Integer(2))), Merge("c/a", ["y"], ("y", Integer(3))), Merge("c/a", []), Delete("c/a")];
         // The quick form takes another third of the preconditions for each pair of writes.
-        var (step, number) = (TestSize.Select(quick: 3, full: 1), 0);
+        var (step, number) = (Repository.IsOnCI ? 1 : 3, 0);
         foreach (var first in writes)
         {
             foreach (var second in writes)

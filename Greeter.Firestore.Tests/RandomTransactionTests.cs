@@ -13,7 +13,7 @@ public sealed class RandomTransactionTests
     private const int Accounts = 4, Workers = 9, Instances = 3;
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan Duration = TimeSpan.FromSeconds(TestSize.Select(quick: 2, full: 15));
+    private static readonly TimeSpan Duration = TimeSpan.FromSeconds(Repository.IsOnCI ? 15 : 2);
 
     // Each write has a token of its own. Two transactions that overwrite the same one have lost an update.
     private readonly ConcurrentQueue<string> overwritten = [];

@@ -279,7 +279,7 @@ public sealed class RetryTests : IDisposable
     }
 
     [Fact]
-    public async Task Pauses_after_a_failed_precondition_are_long_for_one_time_slice_and_short_then()
+    public async Task Pauses_after_a_failed_precondition_are_long_for_one_time_slice_then_short()
     {
         const int Conflicts = 12;
         var attempts = 0;

@@ -11,12 +11,12 @@ public static class Improvement
     public const string EmbeddedStore = "the embedded store";
     public const string RequestTimeout = "the request timeout of a call that hangs or is retried";
 
+    /// <summary>Gets whether the app is built on Google's client.</summary>
+    public static bool IsMissing =>
 #if OFFICIAL_PACKAGES
-    /// <summary>Gets whether the app is built on Google's client.</summary>
-    public static bool IsMissing => true;
+        true;
 #else
-    /// <summary>Gets whether the app is built on Google's client.</summary>
-    public static bool IsMissing => false;
+        false;
 #endif
 
     /// <summary>Returns why the test of an improvement is skipped, or null if it runs.</summary>

@@ -204,14 +204,13 @@ internal sealed class Bench(Options options, Launcher launcher)
         foreach (var (title, folder) in benches)
         {
             var server = await launcher.StartLimitAsync(Limits.ClientAlone, folder);
-            async Task<Load[]> RunAsync(TimeSpan time, string more = "") =>
-                [(await Http.GetFromJsonAsync<Load>(new Uri(server.Url, $"/run?seconds={time.TotalSeconds}{more}")))!];
+            async Task<Load[]> RunAsync(TimeSpan time, bool metrics = false) =>
+                [(await Http.GetFromJsonAsync<Load>(new Uri(server.Url, $"/run?seconds={time.TotalSeconds}&metrics={metrics}")))!];
             await RunAsync(options.Time);
             sides.Add(new Side(title, Phase.OneInstance, [server], time => RunAsync(time)));
             if (folder is null)
             {
-                sides.Add(new Side(
-                    Report.ClientWithMetrics, Phase.OneInstance, [server], time => RunAsync(time, "&metrics=true")));
+                sides.Add(new Side(Report.ClientWithMetrics, Phase.OneInstance, [server], time => RunAsync(time, metrics: true)));
             }
         }
         return sides;
