@@ -64,15 +64,10 @@ public sealed class FirestoreDb
         Func<Transaction, Task<T>> callback, TransactionOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(callback);
-        T result = default!;
-        await RunTransactionAsync(
-            async transaction =>
-            {
-                result = await callback(transaction);
-            },
-            options,
-            cancellationToken);
-        return result;
+        Task<T>? result = null;
+        Task RunCallback(Transaction transaction) => result = callback(transaction);
+        await RunTransactionAsync(RunCallback, options, cancellationToken);
+        return await result!;
     }
 
     /// <inheritdoc cref="RunTransactionAsync{T}"/>

@@ -2,7 +2,8 @@ using System.Diagnostics;
 
 namespace Greeter.Api.Hosting;
 
-/// <summary>Reads one document when the app starts, so that no visitor waits for the connection to Firestore.</summary>
+/// <summary>Reads one document in a transaction when the app starts, so that no visitor waits for the connection to Firestore, or for
+/// the code of transactions to be compiled.</summary>
 internal sealed class WarmUp(FirestoreDb db, ILogger<WarmUp> logger) : BackgroundService
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2);
@@ -20,7 +21,8 @@ internal sealed class WarmUp(FirestoreDb db, ILogger<WarmUp> logger) : Backgroun
         timeout.CancelAfter(Timeout);
         try
         {
-            await db.Collection("sessions").Document("warm-up").GetSnapshotAsync(timeout.Token);
+            var document = db.Collection("sessions").Document("warm-up");
+            await db.RunTransactionAsync(transaction => transaction.GetSnapshotAsync(document), cancellationToken: timeout.Token);
         }
         catch (Exception e) when (e is RpcException or OperationCanceledException)
         {

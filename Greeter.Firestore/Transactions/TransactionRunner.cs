@@ -103,8 +103,9 @@ internal sealed class TransactionRunner(
 
     /// <summary>Takes the lock of a document that the transaction read and wrote, if it holds none yet; documents that it only read stop
     /// being lockable.</summary>
-    private async Task UpdateLockAsync(Transaction transaction)
+    private ValueTask UpdateLockAsync(Transaction transaction)
     {
+        CachedDocument? firstWritten = null;
         foreach (var read in transaction.Reads)
         {
             var path = read.Reference.Path;
@@ -112,7 +113,7 @@ internal sealed class TransactionRunner(
             {
                 var written = cache.GetOrAdd(path);
                 written.IsLockable = true;
-                await documentLock.AcquireAsync(written, cancellationToken);
+                firstWritten ??= written;
             }
             else if (cache.Find(path) is { } onlyRead)
             {
@@ -120,6 +121,7 @@ internal sealed class TransactionRunner(
                 documentLock.Release(onlyRead);
             }
         }
+        return firstWritten is null ? ValueTask.CompletedTask : documentLock.AcquireAsync(firstWritten, cancellationToken);
     }
 
     /// <summary>Saves a call that is certain to fail, because this process has changed a document after the transaction read it.</summary>
@@ -142,20 +144,25 @@ internal sealed class TransactionRunner(
             cache.HitRate.Record(isHit: true);
             ClientMetrics.CacheHits.Add(1);
         }
-        var results = transaction.Writes.Zip(response.WriteResults, (write, result) => new { Write = write, result.UpdateTime });
-        foreach (var writes in results.GroupBy(result => result.Write.Name()))
+        var documents = transaction.Reads.ToDictionary(read => read.Reference.Path, read => read.Document);
+        for (var i = 0; i < transaction.Writes.Count; i++)
         {
-            var read = transaction.Reads.FirstOrDefault(read => read.Reference.Path == writes.Key);
-            var isKnown = read is not null || Preconditions.IsCreation(writes.First().Write);
-            var document = writes.Aggregate(read?.Document, (current, result) => result.Write.ApplyTo(current, result.UpdateTime));
+            var write = transaction.Writes[i];
+            if (documents.TryGetValue(write.Name(), out var current) || Preconditions.IsCreation(write))
+            {
+                documents[write.Name()] = write.ApplyTo(current, response.WriteResults[i].UpdateTime);
+            }
+        }
+        foreach (var path in transaction.Writes.Select(write => write.Name()).Distinct())
+        {
             // Without its update time, a cached document would have no precondition.
-            if (isKnown && document?.UpdateTime is not null && response.CommitTime is { } commitTime)
+            if (documents.GetValueOrDefault(path) is { UpdateTime: not null } document && response.CommitTime is { } commitTime)
             {
                 cache.Store(document, Timestamp.FromProto(commitTime));
             }
             else
             {
-                cache.Drop(writes.Key);
+                cache.Drop(path);
             }
         }
     }
