@@ -89,6 +89,28 @@ public sealed class DocumentCacheTests : IDisposable
     }
 
     [Fact]
+    public async Task Each_document_of_a_commit_is_cached_with_its_own_update_time()
+    {
+        var config = database.Db.Document("config/global");
+        await config.SetAsync(Views(7));
+        await CreateAsync();
+        await database.Db.RunTransactionAsync(async transaction =>
+        {
+            await transaction.GetSnapshotAsync(config);
+            await transaction.GetSnapshotAsync(document);
+            transaction.Set(document, Views(2));
+            // Firestore keeps the update time of a document that a write doesn't change.
+            transaction.Set(config, Views(7));
+        });
+        var before = database.Wire.Calls.Count();
+
+        (await CountAsync(database.Db, config, CancellationToken.None)).Should().Be(8);
+        (await CountAsync()).Should().Be(3);
+
+        database.Wire.Calls.Skip(before).Should().Equal(Wire.Commit, Wire.Commit);
+    }
+
+    [Fact]
     public async Task Document_that_was_merged_without_a_read_is_not_cached()
     {
         await document.SetAsync(new Dictionary<string, object> { ["views"] = 5, ["other"] = true });
