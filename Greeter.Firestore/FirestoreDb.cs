@@ -60,14 +60,11 @@ public sealed class FirestoreDb
     /// conflict that lasts to the limit is <see cref="StatusCode.Aborted"/>.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled. The inner exception is the failure that was being retried,
     /// if any. The writes may be stored.</exception>
-    public async Task<T> RunTransactionAsync<T>(
+    public Task<T> RunTransactionAsync<T>(
         Func<Transaction, Task<T>> callback, TransactionOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(callback);
-        Task<T>? result = null;
-        Task RunCallback(Transaction transaction) => result = callback(transaction);
-        await RunTransactionAsync(RunCallback, options, cancellationToken);
-        return await result!;
+        return ClientMetrics.CountAsync(new TransactionRunner(this, client, cache, options, cancellationToken).RunAsync(callback));
     }
 
     /// <inheritdoc cref="RunTransactionAsync{T}"/>
@@ -76,7 +73,14 @@ public sealed class FirestoreDb
         Func<Transaction, Task> callback, TransactionOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(callback);
-        return ClientMetrics.CountAsync(new TransactionRunner(this, client, cache, options, cancellationToken).RunAsync(callback));
+        return RunTransactionAsync(
+            async transaction =>
+            {
+                await callback(transaction);
+                return true;
+            },
+            options,
+            cancellationToken);
     }
 
     internal async Task<DocumentSnapshot> GetSnapshotAsync(DocumentReference reference, CancellationToken cancellationToken)

@@ -1,5 +1,6 @@
 using Greeter.Firestore;
 using Greeter.Firestore.Transport;
+using Microsoft.Extensions.Logging;
 
 namespace Microsoft.Extensions.DependencyInjection;
 
@@ -16,7 +17,7 @@ public static class ServiceCollectionExtensions
     /// <summary>Adds a singleton <see cref="FirestoreDb"/>.</summary>
     /// <remarks>
     /// <para>Unlike Google's client, this one reads <c>FIRESTORE_EMULATOR_HOST</c> from the host's configuration, if it has one;
-    /// logs where the documents are when the host starts; and closes its connections with the service provider.</para>
+    /// logs where the documents are before the first call; and closes its connections with the service provider.</para>
     /// <para>In the environment Development, it keeps the documents in this process and in a file if
     /// <see cref="EmulatorDetection.EmulatorOrProduction"/> is set, but neither an emulator nor
     /// <see cref="FirestoreDbBuilder.ProjectId"/> nor <see cref="FirestoreDbBuilder.Endpoint"/>. The file is in the folder
@@ -33,10 +34,13 @@ public static class ServiceCollectionExtensions
         {
             var builder = new FirestoreDbBuilder();
             action(provider, builder);
-            return builder;
+            var connection = builder.Connect(provider);
+            if (provider.GetService<ILogger<FirestoreDb>>() is { } logger)
+            {
+                connection.LogLocation(logger);
+            }
+            return connection;
         });
-        services.AddSingleton(provider => provider.GetRequiredService<FirestoreDbBuilder>().Connect(provider));
-        services.AddHostedService<LocationLogger>();
         return services.AddSingleton(provider => provider.GetRequiredService<FirestoreConnection>().Database);
     }
 }

@@ -6,7 +6,7 @@ namespace Greeter.Bench;
 internal sealed class OneTimeMeasurements(Launcher launcher, Report report)
 {
     public const int Requests = 1_000_000;
-    public const int Starts = 10;
+    public const int Starts = 30;
 
     private static readonly HttpClient Http = new();
 
@@ -58,6 +58,8 @@ internal sealed class OneTimeMeasurements(Launcher launcher, Report report)
         }
         for (var i = 0; i < Starts; i++)
         {
+            // In alternating order, so that no program always starts right after the same other one.
+            programs.Reverse();
             foreach (var (_, startAsync, times) in programs)
             {
                 var started = Stopwatch.GetTimestamp();

@@ -2,8 +2,7 @@ using System.Diagnostics;
 
 namespace Greeter.Api.Hosting;
 
-/// <summary>Reads one document in a transaction when the app starts, so that no visitor waits for the connection to Firestore, or for
-/// the code of transactions to be compiled.</summary>
+/// <summary>Reads one document when the app starts, so that no visitor waits for the connection to Firestore.</summary>
 internal sealed class WarmUp(FirestoreDb db, ILogger<WarmUp> logger) : BackgroundService
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2);
@@ -21,8 +20,7 @@ internal sealed class WarmUp(FirestoreDb db, ILogger<WarmUp> logger) : Backgroun
         timeout.CancelAfter(Timeout);
         try
         {
-            var document = db.Collection("sessions").Document("warm-up");
-            await db.RunTransactionAsync(transaction => transaction.GetSnapshotAsync(document), cancellationToken: timeout.Token);
+            await db.Collection("sessions").Document("warm-up").GetSnapshotAsync(timeout.Token);
         }
         catch (Exception e) when (e is RpcException or OperationCanceledException)
         {

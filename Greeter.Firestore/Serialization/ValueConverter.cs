@@ -14,9 +14,6 @@ internal static class ValueConverter
     /// <remarks>Source: https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields</remarks>
     public const int MaxDepth = 20;
 
-    private static readonly MethodInfo ToPairsMethod =
-        typeof(ValueConverter).GetMethod(nameof(ToPairs), BindingFlags.NonPublic | BindingFlags.Static)!;
-
     /// <summary>Converts a dictionary and adds it to a document's fields.</summary>
     /// <exception cref="ArgumentException">The data isn't a dictionary with string keys, contains a value of a type that
     /// Firestore doesn't have or a text with a lone surrogate, or is nested too deeply.</exception>
@@ -108,8 +105,13 @@ internal static class ValueConverter
             value.GetType().GetInterfaces(),
             type => type.IsGenericType && type.GetGenericTypeDefinition() == typeof(IDictionary<,>)
                 && type.GenericTypeArguments[0] == typeof(string));
-        return (IEnumerable<KeyValuePair<string, object?>>?)(
-            type is null ? null : ToPairsMethod.MakeGenericMethod(type.GenericTypeArguments[1]).Invoke(null, [value]));
+        if (type is null)
+        {
+            return null;
+        }
+        var toPairs = typeof(ValueConverter).GetMethod(nameof(ToPairs), BindingFlags.NonPublic | BindingFlags.Static)!;
+        return (IEnumerable<KeyValuePair<string, object?>>?)toPairs
+            .MakeGenericMethod(type.GenericTypeArguments[1]).Invoke(null, [value]);
     }
 
     private static IEnumerable<KeyValuePair<string, object?>> ToPairs<T>(IDictionary<string, T> map) =>

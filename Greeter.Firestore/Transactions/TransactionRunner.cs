@@ -27,17 +27,19 @@ internal sealed class TransactionRunner(
     private int conflicts;
     private bool wasExhausted;
 
-    /// <inheritdoc cref="FirestoreDb.RunTransactionAsync"/>
-    public async Task RunAsync(Func<Transaction, Task> callback)
+    /// <inheritdoc cref="FirestoreDb.RunTransactionAsync{T}"/>
+    public async Task<T> RunAsync<T>(Func<Transaction, Task<T>> callback)
     {
         IsInTransaction.Value = true;
+        Task<T>? result = null;
         try
         {
             var attempt = 1;
-            while (!await RunAttemptAsync(callback, attempt))
+            while (!await RunAttemptAsync(transaction => result = callback(transaction), attempt))
             {
                 attempt++;
             }
+            return await result!;
         }
         catch (OperationCanceledException e) when (backoff.IsInterruptedBy(e))
         {
@@ -75,30 +77,20 @@ internal sealed class TransactionRunner(
         }
         try
         {
-            await CommitAsync(transaction, commit);
+            ThrowIfConflictIsCertain(transaction);
+            UpdateCache(transaction, await database.CommitAsync(commit, cancellationToken));
             return true;
         }
-        catch (RpcException e)
-        {
-            await PrepareRetryAsync(e, transaction, commit, isLast);
-            return false;
-        }
-    }
-
-    private async Task CommitAsync(Transaction transaction, List<Write> commit)
-    {
-        CommitResponse response;
-        try
-        {
-            ThrowIfConflictIsCertain(transaction);
-            response = await database.CommitAsync(commit, cancellationToken);
-        }
-        catch
+        catch (Exception e)
         {
             commit.ForEach(write => cache.Drop(write.Name()));
-            throw;
+            if (e is not RpcException failure)
+            {
+                throw;
+            }
+            await PrepareRetryAsync(failure, transaction, commit, isLast);
+            return false;
         }
-        UpdateCache(transaction, response);
     }
 
     /// <summary>Takes the lock of a document that the transaction read and wrote, if it holds none yet; documents that it only read stop

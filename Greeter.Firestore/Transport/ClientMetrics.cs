@@ -41,7 +41,7 @@ internal static class ClientMetrics
         CallDuration.Enabled ? RecordDurationAsync(method, started, call) : call;
 
     /// <summary>Awaits a transaction and counts it by its outcome: <c>committed</c>, <c>failed</c> or <c>cancelled</c>.</summary>
-    public static Task CountAsync(Task transaction) => Transactions.Enabled ? CountOutcomeAsync(transaction) : transaction;
+    public static Task<T> CountAsync<T>(Task<T> transaction) => Transactions.Enabled ? CountOutcomeAsync(transaction) : transaction;
 
     private static async Task<T> RecordDurationAsync<T>(string method, long started, Task<T> call)
     {
@@ -73,13 +73,14 @@ internal static class ClientMetrics
         }
     }
 
-    private static async Task CountOutcomeAsync(Task transaction)
+    private static async Task<T> CountOutcomeAsync<T>(Task<T> transaction)
     {
         var outcome = "failed";
         try
         {
-            await transaction;
+            var result = await transaction;
             outcome = "committed";
+            return result;
         }
         catch (OperationCanceledException)
         {

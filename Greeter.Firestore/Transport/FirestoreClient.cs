@@ -12,6 +12,11 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
     public const string BatchGetDocuments = "/google.firestore.v1.Firestore/BatchGetDocuments";
     public const string Commit = "/google.firestore.v1.Firestore/Commit";
 
+    private Action? beforeFirstCall;
+
+    /// <summary>Sets what to do before the first call.</summary>
+    public Action BeforeFirstCall { set => beforeFirstCall = value; }
+
     public void Dispose() => channel.Dispose();
 
     public Backoff CreateBackoff(CancellationToken cancellationToken) => new(time ?? TimeProvider.System, cancellationToken);
@@ -57,6 +62,10 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
         string method, string database, IMessage request, MessageParser<TResponse> parser, CancellationToken cancellationToken)
         where TResponse : class, IMessage<TResponse>
     {
+        if (beforeFirstCall is not null)
+        {
+            Interlocked.Exchange(ref beforeFirstCall, null)?.Invoke();
+        }
         var started = Stopwatch.GetTimestamp();
         return ClientMetrics.MeasureAsync(method, started, channel.CallAsync(method, database, request, parser, cancellationToken));
     }
