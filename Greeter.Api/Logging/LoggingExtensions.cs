@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Serilog;
 using Serilog.Core;
-using Serilog.Events;
+using Serilog.Extensions.Logging;
 using Serilog.Formatting;
 using Serilog.Formatting.Display;
 
@@ -24,15 +24,15 @@ internal static class LoggingExtensions
             builder.Services.AddSingleton<DistributedContextPropagator, CloudTracePropagator>();
         }
         var logger = new LoggerConfiguration()
-            .MinimumLevel.Override("Microsoft.AspNetCore", LogEventLevel.Warning)
-            // A health check that gets 503 is not an error. It happens whenever an instance starts or stops.
-            .MinimumLevel.Override("Microsoft.Extensions.Diagnostics.HealthChecks", LogEventLevel.Fatal)
             // Program.cs logs these failures in one sentence.
             .Filter.ByExcluding(e => e.MessageTemplate.Text is "Hosting failed to start" or "Unable to start Kestrel.")
             .WriteTo.Console(new SessionIdRedactor(formatter))
             .CreateLogger();
         builder.Logging.ClearProviders();
         builder.Logging.AddSerilog(logger);
+        builder.Logging.AddFilter<SerilogLoggerProvider>("Microsoft.AspNetCore", LogLevel.Warning);
+        // A health check that gets 503 is not an error. It happens whenever an instance starts or stops.
+        builder.Logging.AddFilter<SerilogLoggerProvider>("Microsoft.Extensions.Diagnostics.HealthChecks", LogLevel.Critical);
         return logger;
     }
 

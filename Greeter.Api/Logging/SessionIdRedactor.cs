@@ -14,7 +14,9 @@ internal sealed partial class SessionIdRedactor(ITextFormatter formatter) : ITex
     {
         using var text = new StringWriter(CultureInfo.InvariantCulture);
         formatter.Format(logEvent, text);
-        output.Write(Ids().Replace(text.ToString(), "$1…"));
+        var line = text.ToString();
+        // At start, no line has a session ID. An app that doesn't load regular expressions yet starts faster.
+        output.Write(line.Contains("sessions", StringComparison.Ordinal) ? Ids().Replace(line, "$1…") : line);
     }
 
     [GeneratedRegex("""(sessions(?:/|%2F)[^\s"'\\/]{4})[^\s"'\\/]+""")]
