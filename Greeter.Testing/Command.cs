@@ -13,8 +13,8 @@ public static class Command
     public static async Task<string> RunAsync(
         string folder, string command, IEnumerable<string> arguments, params IEnumerable<(string Key, string Value)> environment)
     {
-        // A compiler that stays for the next build would outlive the command, and keep its output open.
-        (string, string)[] own = [("MSBUILDDISABLENODEREUSE", "1"), ("UseSharedCompilation", "false"), .. environment];
+        // An MSBuild node that stays for the next build would keep the command's output open.
+        (string, string)[] own = [("MSBUILDDISABLENODEREUSE", "1"), .. environment];
         await using var process = ChildProcess.Start([command, .. arguments], own, folder, IsInherited);
         return await process.WaitForExitAsync(TimeSpan.FromMinutes(5)) == 0
             ? string.Join('\n', process.StandardOutput)

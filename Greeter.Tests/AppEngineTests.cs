@@ -87,15 +87,16 @@ public sealed class AppEngineTests
         var variables = BuildVariables(await Gcloud.ParseAppYamlAsync(Path.Combine(source, "app.yaml")));
         var project = variables.Single(one => one.Key == "GOOGLE_BUILDABLE").Value;
         var packages = Path.Combine(folder.Path, "packages");
+        (string, string)[] properties = [.. variables, .. DeployedApp.Properties];
 
         // The commands of Google's buildpack: github.com/GoogleCloudPlatform/buildpacks, cmd/dotnet/publish
-        await Command.RunAsync(source, "dotnet", ["restore", "--packages", packages, project], variables);
+        await Command.RunAsync(source, "dotnet", ["restore", "--packages", packages, project], properties);
         string[] publish =
         [
             "publish", "-nologo", "--verbosity", "minimal", "--configuration", "Release", "--output", output, "--no-restore",
             "--packages", packages, project,
         ];
-        await Command.RunAsync(source, "dotnet", publish, variables);
+        await Command.RunAsync(source, "dotnet", publish, properties);
 
         DeployedApp.ShouldBeReadyToStart(output);
         await using var app = await GreeterProcess.StartLineAsync(
@@ -127,5 +128,5 @@ public sealed class AppEngineTests
     }
 
     private static (string Key, string Value)[] BuildVariables(JsonElement app) =>
-        [.. app.GetProperty("buildEnvVariables").EnumerateObject().Select(one => (one.Name, one.Value.GetString()!)), DeployedApp.Packages];
+        [.. app.GetProperty("buildEnvVariables").EnumerateObject().Select(one => (one.Name, one.Value.GetString()!))];
 }

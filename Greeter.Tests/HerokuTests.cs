@@ -16,7 +16,7 @@ public sealed class HerokuTests
 
         // The command of Heroku's buildpack: github.com/heroku/buildpacks-dotnet
         string[] publish = ["publish", "Greeter.slnx", "-c", "Release", "--runtime", "linux-x64", "-p:PublishDir=bin/publish"];
-        await Command.RunAsync(folder.Path, "dotnet", publish, ("RunAnalyzers", "false"), DeployedApp.Packages);
+        await Command.RunAsync(folder.Path, "dotnet", publish, DeployedApp.Properties);
 
         DeployedApp.ShouldBeReadyToStart(Path.Combine(folder.Path, "Greeter.Api/bin/publish"));
         Directory.EnumerateFiles(folder.Path, "*.runtimeconfig.json", SearchOption.AllDirectories)
