@@ -34,7 +34,11 @@ internal sealed class Launcher : IAsyncDisposable
     }
 
     /// <summary>Starts Google's emulator, unless FIRESTORE_EMULATOR_HOST names one.</summary>
-    public async Task StartEmulatorAsync() => emulator = await Emulator.SharedAsync();
+    public async Task StartEmulatorAsync()
+    {
+        Emulator.IsOptimized = true;
+        emulator = await Emulator.SharedAsync();
+    }
 
     /// <summary>Starts the app.</summary>
     /// <param name="site">Which app.</param>
