@@ -29,7 +29,7 @@ public class HealthTests
     public async Task App_is_ready_once_the_warm_up_read_has_ended()
     {
         var latch = new TaskCompletionSource<bool>();
-        await using var app = await GreeterApp.StartAsync(calls => calls.Before = (_, _) => latch.Task);
+        await using var app = await GreeterApp.StartAsync(calls => calls.Before = (_, _) => latch.Task, new StoppedTimeProvider());
         using var probe = app.CreateVisitor();
 
         (await probe.GetAsync("/health/ready")).StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
@@ -43,12 +43,22 @@ public class HealthTests
     [EmulatorFact(Improvement.RequestTimeout)]
     public async Task App_is_ready_after_2_seconds_even_if_Firestore_does_not_respond()
     {
-        await using var app = await GreeterApp.StartAsync(calls =>
-            calls.Before = (_, context) => FirestoreCalls.HangAsync(context));
+        var (time, reading) = (new StoppedTimeProvider(), new TaskCompletionSource());
+        await using var app = await GreeterApp.StartAsync(
+            calls => calls.Before = (_, context) =>
+            {
+                reading.TrySetResult();
+                return FirestoreCalls.HangAsync(context);
+            },
+            time);
         using var probe = app.CreateVisitor();
-
+        await reading.Task;
         (await probe.GetAsync("/health/ready")).StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
-        await app.WarmUpAsync();
+
+        time.Elapse(TimeSpan.FromSeconds(2));
+
+        // By itself, the client would give up after 60 s.
+        await app.WarmUpAsync().WaitAsync(TimeSpan.FromSeconds(30));
         app.Log.Texts(LogLevel.Warning).Should().ContainSingle().Which.Should().Contain("first read of Firestore");
     }
 

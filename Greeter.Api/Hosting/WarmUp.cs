@@ -3,7 +3,7 @@ using System.Diagnostics;
 namespace Greeter.Api.Hosting;
 
 /// <summary>Reads one document when the app starts, so that no visitor waits for the connection to Firestore.</summary>
-internal sealed class WarmUp(FirestoreDb db, ILogger<WarmUp> logger) : BackgroundService
+internal sealed class WarmUp(FirestoreDb db, ILogger<WarmUp> logger, TimeProvider time) : BackgroundService
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2);
 
@@ -16,11 +16,11 @@ internal sealed class WarmUp(FirestoreDb db, ILogger<WarmUp> logger) : Backgroun
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         LogDatabase();
-        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
-        timeout.CancelAfter(Timeout);
+        using var timeout = new CancellationTokenSource(Timeout, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, stoppingToken);
         try
         {
-            await db.Collection("sessions").Document("warm-up").GetSnapshotAsync(timeout.Token);
+            await db.Collection("sessions").Document("warm-up").GetSnapshotAsync(either.Token);
         }
         catch (Exception e) when (e is RpcException or OperationCanceledException)
         {

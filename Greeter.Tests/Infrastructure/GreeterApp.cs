@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Text;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
@@ -16,10 +17,11 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
     private readonly TemporaryFolder folder = new();
     private readonly Dictionary<string, string> settings;
     private readonly FirestoreCalls? calls;
+    private readonly TimeProvider time;
 
-    private GreeterApp(Dictionary<string, string> settings, FirestoreCalls? calls)
+    private GreeterApp(Dictionary<string, string> settings, FirestoreCalls? calls, TimeProvider time)
     {
-        (this.settings, this.calls) = (settings, calls);
+        (this.settings, this.calls, this.time) = (settings, calls, time);
         UseKestrel();
     }
 
@@ -41,13 +43,14 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
 
     /// <summary>Starts the app with these settings.</summary>
     public static Task<GreeterApp> StartAsync(Store store, params (string Key, string Value)[] more) =>
-        StartAsync(store, _ => { }, more);
+        StartAsync(store, _ => { }, TimeProvider.System, more);
 
-    /// <summary>Starts the app on the emulator, with a function that can set what happens to the first calls.</summary>
-    public static Task<GreeterApp> StartAsync(Action<FirestoreCalls> setUpCalls) => StartAsync(Store.Emulator, setUpCalls, []);
+    /// <summary>Starts the app on the emulator, with a function that can set what happens to the first calls, and a clock.</summary>
+    public static Task<GreeterApp> StartAsync(Action<FirestoreCalls> setUpCalls, TimeProvider time) =>
+        StartAsync(Store.Emulator, setUpCalls, time, []);
 
     private static async Task<GreeterApp> StartAsync(
-        Store store, Action<FirestoreCalls> setUpCalls, (string Key, string Value)[] more)
+        Store store, Action<FirestoreCalls> setUpCalls, TimeProvider time, (string Key, string Value)[] more)
     {
         var settings = new Dictionary<string, string>
         {
@@ -72,7 +75,7 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
             calls = (await FirestoreProxy.SharedAsync()).CallsOf(settings["GOOGLE_CLOUD_PROJECT"]);
             setUpCalls(calls);
         }
-        var app = new GreeterApp(settings, calls);
+        var app = new GreeterApp(settings, calls, time);
         app.StartServer();
         return app;
     }
@@ -126,6 +129,7 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
         {
             builder.UseSetting(key, value);
         }
+        builder.ConfigureTestServices(services => services.AddSingleton(time));
         // The app's own log has no failed health checks either.
         builder.ConfigureLogging(logging => logging.AddProvider(Log)
             .AddFilter<CapturingLoggerProvider>("Microsoft.Extensions.Diagnostics.HealthChecks", LogLevel.None));
