@@ -17,7 +17,7 @@ public static class ServiceCollectionExtensions
     /// <summary>Adds a singleton <see cref="FirestoreDb"/>.</summary>
     /// <remarks>
     /// <para>Unlike Google's client, this one reads <c>FIRESTORE_EMULATOR_HOST</c> from the host's configuration, if it has one;
-    /// logs where the documents are before the first call; and closes its connections with the service provider.</para>
+    /// before its first call, it logs where the documents are; and it closes its connections with the service provider.</para>
     /// <para>In the environment Development, it keeps the documents in this process and in a file if
     /// <see cref="EmulatorDetection.EmulatorOrProduction"/> is set, but neither an emulator nor
     /// <see cref="FirestoreDbBuilder.ProjectId"/> nor <see cref="FirestoreDbBuilder.Endpoint"/>. The file is in the folder
@@ -37,7 +37,7 @@ public static class ServiceCollectionExtensions
             var connection = builder.Connect(provider);
             if (provider.GetService<ILogger<FirestoreDb>>() is { } logger)
             {
-                connection.LogLocation(logger);
+                connection.LogLocationOnFirstCall(logger);
             }
             return connection;
         });

@@ -23,8 +23,8 @@ public sealed class Emulator : IAsyncDisposable
     private static string? GivenHost =>
         Environment.GetEnvironmentVariable("FIRESTORE_EMULATOR_HOST") is { Length: > 0 } host ? host : null;
 
-    /// <summary>Gets or sets whether the emulator's Java virtual machine optimizes its code, as a benchmark needs it. Otherwise it starts
-    /// faster, and leaves more of the processor to the tests.</summary>
+    /// <summary>Gets or sets whether the Java virtual machine of an emulator that is started optimizes its code.</summary>
+    /// <remarks>A benchmark needs that. Without it, the emulator leaves more of the processor to the tests.</remarks>
     public static bool IsOptimized { get; set; }
 
     /// <summary>Gets the address as host:port.</summary>
@@ -39,10 +39,11 @@ public sealed class Emulator : IAsyncDisposable
     /// <summary>Starts an emulator that a test may stop.</summary>
     public static async Task<Emulator> StartAsync(int port)
     {
+        const string Options = "JDK_JAVA_OPTIONS";
         var host = $"127.0.0.1:{port}";
         var process = ChildProcess.Start(
             ["gcloud", "emulators", "firestore", "start", $"--host-port={host}", "--quiet"],
-            IsOptimized ? [] : [("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")],
+            IsOptimized ? [] : [(Options, $"{Environment.GetEnvironmentVariable(Options)} -XX:TieredStopAtLevel=1")],
             inherits: _ => true);
         try
         {

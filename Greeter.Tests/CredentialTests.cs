@@ -217,7 +217,7 @@ public sealed class CredentialTests : IDisposable
 
         await ShouldCountTwoViewsAsync(app);
 
-        app.Text.Should().Contain($"the embedded store, in {folder.Path}");
+        await app.WaitForLineAsync($"the embedded store, in {folder.Path}", TimeSpan.FromSeconds(30));
         tokens.Requests.Should().BeEmpty();
     }
 

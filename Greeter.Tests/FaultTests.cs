@@ -107,7 +107,7 @@ public sealed class FaultTests(ITestOutputHelper output)
         await EverySessionShouldContinueAsync(other.Address, stored);
     }
 
-    // Most of the time, an app waits for a timeout. So several apps have a part of the faults each, at the same time.
+    // An app mostly waits for timeouts, so several apps run at the same time and share the faults.
     private static Task ShouldRecoverInGroupsAsync<T>(
         Dictionary<string, T> faults, Func<KeyValuePair<string, T>[], Task> shouldRecoverFromAsync) =>
         Task.WhenAll(faults.Chunk((faults.Count + Groups - 1) / Groups).Select(shouldRecoverFromAsync));
@@ -116,7 +116,7 @@ public sealed class FaultTests(ITestOutputHelper output)
         params (string Name, Action<Relay> Begin)[] faults)
     {
         var (seed, project) = (Random.Shared.Next(), Emulator.NewProject());
-        output.WriteLine($"Seed {seed}");
+        output.WriteLine($"Seed {seed}: {string.Join(", ", faults.Select(fault => fault.Name))}");
         using var relay = new Relay((await Emulator.SharedAsync()).Host, seed);
         await using var app = await StartAsync(relay.Host, project);
         using var crowd = await Crowd.GatherAsync(app.Address);
@@ -126,6 +126,7 @@ public sealed class FaultTests(ITestOutputHelper output)
             await ShouldRecoverAsync(crowd, relay, name, begin);
         }
         await crowd.StopAsync();
+        output.WriteLine($"Seed {seed}: slowest response {crowd.Answers.Skip(warm).Max(answer => answer.Duration).TotalSeconds:0.00} s");
 
         var stored = await ReadSessionsAsync(project);
         AnswersShouldBeRight(crowd.Answers);

@@ -52,7 +52,7 @@ public class HealthTests
             },
             time);
         using var probe = app.CreateVisitor();
-        await reading.Task;
+        await reading.Task.WaitAsync(TimeSpan.FromSeconds(30));
         (await probe.GetAsync("/health/ready")).StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
 
         time.Elapse(TimeSpan.FromSeconds(2));

@@ -20,8 +20,7 @@ public class ProcessTests
         string id;
         await using (var app = await StartEmbeddedAsync(folder))
         {
-            app.Output.Where(line => line.Contains("the embedded store, in", StringComparison.Ordinal))
-                .Should().ContainSingle().Which.Should().Contain(folder.Path);
+            (await app.WaitForLineAsync("the embedded store, in", TimeSpan.FromSeconds(30))).Should().Contain(folder.Path);
             id = (await VisitAsync(app, null)).Id!;
             (await VisitAsync(app, id)).Views.Should().Be(2);
             await app.KillAsync();

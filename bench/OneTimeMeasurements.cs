@@ -45,7 +45,7 @@ internal sealed class OneTimeMeasurements(Launcher launcher, Report report)
             $"{early.Megabytes:0} MB after {early.Requests:#,0} requests, {now.Megabytes:0} MB after {now.Requests:#,0}");
     }
 
-    /// <summary>Measures the time from the start of a process to its first 200, by turns with a bare app.</summary>
+    /// <summary>Measures the time from the start of a process to its first 200, in random order with a bare app.</summary>
     public async Task MeasureStartAsync(IEnumerable<Site> sites, Action<double> advance)
     {
         var programs = new List<(string Name, Func<Task<Server>> StartAsync, List<double> Times)>

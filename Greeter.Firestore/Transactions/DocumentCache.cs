@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Greeter.Firestore.V1;
 using Microsoft.Extensions.Caching.Memory;
 
@@ -7,6 +8,7 @@ namespace Greeter.Firestore.Transactions;
 /// Caches documents as this process last committed them, and holds their locks. A transaction can safely start from a cached document
 /// because the commit's precondition rejects a stale one. Eviction costs a read or a conflict, never an update.
 /// </summary>
+[SuppressMessage("Design", "CA1001", Justification = "The cache lives as long as the process and holds only memory.")]
 internal sealed class DocumentCache
 {
     /// <summary>The limit of all entries in bytes.</summary>
@@ -15,10 +17,8 @@ internal sealed class DocumentCache
     /// <summary>About what an entry takes beside the document and its path, in bytes.</summary>
     private const int EntryOverhead = 512;
 
-    // Created when it is first used, because an app starts faster without it. A full cache sorts all entries to find the oldest ones,
-    // so it removes many at a time.
-    private readonly Lazy<MemoryCache> entries =
-        new(() => new MemoryCache(new MemoryCacheOptions { SizeLimit = MaxBytes, CompactionPercentage = 0.25 }));
+    // A full cache sorts all entries to find the oldest ones, so it removes many at a time.
+    private readonly MemoryCache entries = new(new MemoryCacheOptions { SizeLimit = MaxBytes, CompactionPercentage = 0.25 });
 
     /// <summary>Gets how long a transaction waits for locks in all.</summary>
     public TimeSpan MaxLockWait { get; init; } = TimeSpan.FromSeconds(1);
@@ -30,7 +30,7 @@ internal sealed class DocumentCache
     public HitRate HitRate { get; } = new();
 
     /// <summary>Returns a document's entry; null if there is none.</summary>
-    public CachedDocument? Find(string path) => entries.Value.Get<CachedDocument>(path);
+    public CachedDocument? Find(string path) => entries.Get<CachedDocument>(path);
 
     /// <summary>Returns a document's entry, which is added if there is none.</summary>
     public CachedDocument GetOrAdd(string path)
@@ -63,6 +63,6 @@ internal sealed class DocumentCache
     private CachedDocument Set(string path, CachedDocument entry)
     {
         var size = entry.Bytes + (sizeof(char) * path.Length) + EntryOverhead;
-        return entries.Value.Set(path, entry, new MemoryCacheEntryOptions { Size = size });
+        return entries.Set(path, entry, new MemoryCacheEntryOptions { Size = size });
     }
 }

@@ -14,8 +14,8 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
 
     private Action? beforeFirstCall;
 
-    /// <summary>Sets what to do before the first call.</summary>
-    public Action BeforeFirstCall { set => beforeFirstCall = value; }
+    /// <summary>Registers an action that runs once, before the first call.</summary>
+    public void OnFirstCall(Action action) => beforeFirstCall = action;
 
     public void Dispose() => channel.Dispose();
 

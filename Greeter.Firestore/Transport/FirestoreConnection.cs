@@ -13,9 +13,9 @@ internal sealed partial class FirestoreConnection(FirestoreDb database, Firestor
 
     public void Dispose() => client.Dispose();
 
-    /// <summary>Logs where the documents are before the first call.</summary>
+    /// <summary>Registers a log message that says where the documents are, before the first call.</summary>
     /// <remarks>Not sooner: the first message of an app's log takes longer than everything else that this client does at start.</remarks>
-    public void LogLocation(ILogger logger) => client.BeforeFirstCall = () => LogLocation(logger, Location);
+    public void LogLocationOnFirstCall(ILogger logger) => client.OnFirstCall(() => LogLocation(logger, Location));
 
     [LoggerMessage(LogLevel.Information, "Documents are in {Location}")]
     private static partial void LogLocation(ILogger logger, string location);

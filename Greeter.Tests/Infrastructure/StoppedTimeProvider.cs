@@ -7,14 +7,8 @@ internal sealed class StoppedTimeProvider : TimeProvider
 {
     private readonly ConcurrentQueue<(TimeSpan DueTime, Action Elapse)> timers = [];
 
-    /// <summary>Lets each timer of this duration elapse.</summary>
-    public void Elapse(TimeSpan dueTime)
-    {
-        foreach (var timer in timers.Where(timer => timer.DueTime == dueTime))
-        {
-            timer.Elapse();
-        }
-    }
+    /// <summary>Lets the one timer of this duration elapse.</summary>
+    public void Elapse(TimeSpan dueTime) => timers.Single(timer => timer.DueTime == dueTime).Elapse();
 
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
     {
