@@ -13,7 +13,7 @@ namespace Greeter.Tests;
 [Collection(nameof(Alone)), Trait("Category", "Slow")]
 public sealed class FaultTests(ITestOutputHelper output)
 {
-    private const int Groups = 3;
+    private const int Groups = 2;
 
     private static readonly TimeSpan RequestTimeout = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan TimeToRecover = TimeSpan.FromSeconds(10);
