@@ -17,10 +17,10 @@ internal sealed class WarmUp(FirestoreDb db, ILogger<WarmUp> logger, TimeProvide
     {
         LogDatabase();
         using var timeout = new CancellationTokenSource(Timeout, time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, stoppingToken);
+        using var linked = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, stoppingToken);
         try
         {
-            await db.Collection("sessions").Document("warm-up").GetSnapshotAsync(either.Token);
+            await db.Collection("sessions").Document("warm-up").GetSnapshotAsync(linked.Token);
         }
         catch (Exception e) when (e is RpcException or OperationCanceledException)
         {

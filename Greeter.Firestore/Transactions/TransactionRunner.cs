@@ -140,9 +140,10 @@ internal sealed class TransactionRunner(
         for (var i = 0; i < transaction.Writes.Count; i++)
         {
             var write = transaction.Writes[i];
-            if (documents.TryGetValue(write.Name(), out var current) || Preconditions.IsCreation(write))
+            var path = write.Name();
+            if (documents.TryGetValue(path, out var current) || Preconditions.IsCreation(write))
             {
-                documents[write.Name()] = write.ApplyTo(current, response.WriteResults[i].UpdateTime);
+                documents[path] = write.ApplyTo(current, response.WriteResults[i].UpdateTime);
             }
         }
         foreach (var path in transaction.Writes.Select(write => write.Name()).Distinct())
