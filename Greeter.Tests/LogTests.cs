@@ -78,13 +78,17 @@ public partial class LogTests(LogTests.FailingApp app) : IClassFixture<LogTests.
             .Should().MatchRegex("^projects/log-test/traces/[0-9a-f]{32}$");
     }
 
-    [Fact]
-    public async Task Exception_is_logged_in_stack_trace_and_session_IDs_are_redacted()
+    [Theory]
+    [InlineData(false, "sessions/0123…")]
+    [InlineData(true, "sessions%2F0123…")]
+    public async Task Exception_is_logged_in_stack_trace_and_session_IDs_are_redacted(bool isEscaped, string redacted)
     {
+        app.EscapesName = isEscaped;
+
         var error = await app.VisitAsync(("Cookie", $"session_id={Id}"));
 
         error.GetProperty("stack_trace").GetString().Should().Contain("RpcException").And.Contain("   at Greeter.");
-        error.GetProperty("message").GetString().Should().Contain("sessions/0123…");
+        error.GetProperty("message").GetString().Should().Contain(redacted);
         app.Process.Text.Should().NotContain(Id).And.NotContain(Id[..5]);
     }
 
@@ -98,6 +102,9 @@ public partial class LogTests(LogTests.FailingApp app) : IClassFixture<LogTests.
         private int failures;
 
         internal GreeterProcess Process { get; private set; } = null!;
+
+        /// <summary>Whether the error contains the document's name as in a URL: with <c>%2F</c> for each slash.</summary>
+        internal bool EscapesName { private get; set; }
 
         public async Task InitializeAsync()
         {
@@ -135,6 +142,7 @@ public partial class LogTests(LogTests.FailingApp app) : IClassFixture<LogTests.
             using var body = new MemoryStream();
             await context.Request.Body.CopyToAsync(body);
             var name = DocumentName().Match(Encoding.Latin1.GetString(body.ToArray())).Value;
+            name = EscapesName ? Uri.EscapeDataString(name) : name;
             context.Response.ContentType = "application/grpc";
             switch (context.Request.Path.Value!.Split('/')[^1])
             {
@@ -147,7 +155,9 @@ public partial class LogTests(LogTests.FailingApp app) : IClassFixture<LogTests.
                     context.Response.AppendTrailer("grpc-status", "0");
                     break;
                 default:
-                    await FirestoreCalls.FailAsync(context, 13, $"Failure {failures} of \"{name}\" ({name})");
+                    // DATA_LOSS: no client calls again. The warm-up's document has no session ID.
+                    var detail = name.Length == 0 ? "Not a session" : $"Failure {failures} of \"{name}\" ({name})";
+                    await FirestoreCalls.FailAsync(context, 15, detail);
                     break;
             }
         }
