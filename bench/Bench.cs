@@ -11,7 +11,7 @@ namespace Greeter.Bench;
 /// <item>The sides of a comparison take turns: each round measures all of them once, in reverse order in every second round. A
 /// ratio is between two numbers of one round, and the report has the median, least, and greatest ratio of all rounds. A noisy
 /// machine changes both numbers.</item>
-/// <item>Each server is warmed up by thousands of views, and each side runs once for nothing before the first round.</item>
+/// <item>Each server is warmed up by thousands of views, and each side runs once unmeasured before the first round.</item>
 /// <item>The app, the emulator, and wrk share the machine's cores. So requests/s depend on all three, and processor time per
 /// view, which is that of the app's process alone, varies less.</item>
 /// <item>Percentiles are corrected for coordinated omission, as wrk does it. The 99th is often that of the emulator's garbage
@@ -168,7 +168,7 @@ internal sealed class Bench(Options options, Launcher launcher)
         var instances = site.Instances.Take(scenario.Instances).ToArray();
         foreach (var instance in instances.Where(instance => !site.Ids.ContainsKey(instance)))
         {
-            site.Ids.Add(instance, await Launcher.WarmUpAsync(instance, site.Folder is null ? Scenario.Sessions : options.Warm));
+            site.Ids.Add(instance, await Launcher.WarmUpAsync(instance, site.Folder is null ? 2 * Scenario.Sessions : options.Warm));
         }
         var ids = site.Ids[instances[0]];
         var file = scenario.Visitors switch
@@ -291,7 +291,7 @@ internal sealed class Bench(Options options, Launcher launcher)
         return (double)calls / CountedViews;
     }
 
-    /// <summary>Makes the measurements that are no load.</summary>
+    /// <summary>Makes the single measurements.</summary>
     private async Task MeasureOnceAsync(ProgressContext progress)
     {
         var once = new OneTimeMeasurements(launcher, report);

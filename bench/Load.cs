@@ -43,7 +43,7 @@ internal sealed record Load(long Requests, double PerSecond, double P50, double 
     {
         string[] load = [$"-t{threads}", $"-c{connections}", $"-d{time.TotalSeconds}s", "--timeout", WrkTimeout];
         string[] script = ["-s", Path.Combine(Repository.Root, "bench", "load.lua")];
-        string[] ids = idsFile is null ? [] : ["--", idsFile];
+        string[] ids = idsFile is null ? [] : ["--", idsFile, $"{Random.Shared.Next()}"];
         var output = await Command.RunAsync("", "wrk", [.. load, .. script, $"{url}", .. ids]);
         var line = output.Split('\n').FirstOrDefault(line => line.StartsWith("result ", StringComparison.Ordinal))
             ?? throw new InvalidOperationException($"wrk gave no result:\n{output}");

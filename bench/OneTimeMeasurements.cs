@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Greeter.Bench;
 
-/// <summary>The measurements that are no comparison of loads.</summary>
+/// <summary>The single measurements: start, memory, and latency.</summary>
 internal sealed class OneTimeMeasurements(Launcher launcher, Report report)
 {
     public const int Requests = 1_000_000;

@@ -7,7 +7,7 @@ namespace Greeter.Bench;
 /// <param name="Only">The names of the scenarios to run.</param>
 /// <param name="Rounds">The number of rounds.</param>
 /// <param name="Time">The duration of one measurement.</param>
-/// <param name="Warm">The number of views that warm up each server.</param>
+/// <param name="Warm">The number of views that warm up each instance of the app.</param>
 /// <param name="Peers">Other servers that run the scenarios of one instance.</param>
 /// <param name="Baseline">The folder of another published app; null for none.</param>
 /// <param name="BaselineBench">The folder of another built bench; null for none.</param>
@@ -33,7 +33,7 @@ internal sealed record Options(
         };
         var rounds = CreateNumber("--rounds", "How often each server is measured, in turns with the others", 5);
         var seconds = CreateNumber("--seconds", "The duration of one measurement", 10);
-        var warm = CreateNumber("--warm", "The number of views that warm up each server first", 30_000);
+        var warm = CreateNumber("--warm", "The number of views that first warm up each instance of the app", 30_000);
         var peers = new Option<(string, Uri)[]>("--peer")
         {
             Description = "Another server to measure, for instance main.py=http://127.0.0.1:8080. Repeat it for several servers",

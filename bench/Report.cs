@@ -23,7 +23,7 @@ internal sealed class Report
     /// <summary>Gets the sides in the order of the table.</summary>
     public List<Side> Sides { get; } = [];
 
-    /// <summary>Adds a result that is no load.</summary>
+    /// <summary>Adds the result of a single measurement.</summary>
     public void Add(string name, string result) => others.Add([name, result]);
 
     public static double Median(IEnumerable<double> numbers)
@@ -95,7 +95,7 @@ internal sealed class Report
         ];
     }
 
-    // The marks are those that the project has set itself.
+    // The wanted ratios are the project's own goals.
     private IEnumerable<string[]> GetRatios()
     {
         var (client, empty, one) = (Find(ClientAlone), Find(EmptyEndpoint), Find("one session, 1 × 8"));

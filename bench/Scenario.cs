@@ -33,7 +33,7 @@ internal enum Phase
 /// <summary>A load that wrk makes.</summary>
 /// <param name="Name">Its name on the command line.</param>
 /// <param name="Title">Its name in the results.</param>
-/// <param name="Visitors">Who visits.</param>
+/// <param name="Visitors">The visitors' sessions.</param>
 /// <param name="Connections">The number of connections to each instance, with one request at a time each.</param>
 /// <param name="Instances">The number of processes that serve the same sessions.</param>
 internal sealed record Scenario(

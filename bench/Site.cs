@@ -1,7 +1,7 @@
 namespace Greeter.Bench;
 
 /// <summary>A published app, or a peer.</summary>
-/// <param name="Prefix">The begin of its titles; empty for the app itself.</param>
+/// <param name="Prefix">The prefix of its titles; empty for the app itself.</param>
 /// <param name="Folder">The folder of the published app; null for a peer.</param>
 internal sealed record Site(string Prefix, string? Folder)
 {

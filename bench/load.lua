@@ -1,4 +1,4 @@
--- A scenario's requests for wrk: wrk -s load.lua URL [-- FILE]
+-- A scenario's requests for wrk: wrk -s load.lua URL [-- FILE SEED]
 -- FILE has one session ID per line. Each request draws one at random. Without FILE every request is a first visit.
 
 local threads = {}
@@ -11,8 +11,8 @@ end
 function init(args)
   failed = 0
   if not args[1] then return end
-  -- Each thread needs a seed of its own: with the same one all threads would ask for the same sessions at about the same time.
-  math.randomseed(os.time() * 16 + number)
+  -- Each thread needs a seed of its own: with the same one, all threads would ask for the same sessions at about the same time.
+  math.randomseed(args[2] * 16 + number)
   local requests = {}
   for id in io.lines(args[1]) do
     table.insert(requests, wrk.format("GET", nil, { ["Host"] = wrk.headers["Host"], ["Cookie"] = "session_id=" .. id }))
