@@ -61,12 +61,14 @@ internal sealed class DocumentLock(bool isEnabled, TimeSpan maxWait)
 
     private void Complete(CachedDocument wanted, bool isAcquired)
     {
+        bool isTooLate;
         lock (access)
         {
+            isTooLate = isAcquired && hasEnded;
             isHeld = isAcquired && !hasEnded;
             document = isHeld ? wanted : null;
         }
-        if (isAcquired && !isHeld)
+        if (isTooLate)
         {
             wanted.Unlock();
         }
