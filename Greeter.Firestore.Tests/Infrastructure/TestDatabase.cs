@@ -39,12 +39,14 @@ internal sealed class TestDatabase : IDisposable
     }
 
     /// <summary>Returns the same database as another process opens it: with its own cache and locks.</summary>
-    public FirestoreDb OpenAnother() => new(Db.ProjectId, Db.DatabaseId, client, CreateCache());
+    /// <param name="time">The clock of time slices; the system's if null.</param>
+    public FirestoreDb OpenAnother(TimeProvider? time = null) => new(Db.ProjectId, Db.DatabaseId, client, CreateCache(time));
 
     /// <summary>Returns the same database as another process opens it, with the product's limit for locks.</summary>
     public FirestoreDb OpenWithShortLockWait() => new(Db.ProjectId, Db.DatabaseId, client);
 
-    private static DocumentCache CreateCache() => new() { MaxLockWait = LongLockWait };
+    private static DocumentCache CreateCache(TimeProvider? time = null) =>
+        new() { MaxLockWait = LongLockWait, Time = time ?? TimeProvider.System };
 
     public void Dispose()
     {

@@ -7,7 +7,7 @@ namespace Greeter.Firestore.Transactions;
 /// <summary>An entry of the <see cref="DocumentCache"/>: a document as this process last committed it, and the lock for which the
 /// transactions of this process queue.</summary>
 /// <param name="time">The clock of time slices and gaps.</param>
-[SuppressMessage("Design", "CA1001", Justification = "A semaphore that nobody waits for synchronously holds no resource.")]
+[SuppressMessage("Design", "CA1001", Justification = "Without AvailableWaitHandle, a SemaphoreSlim needs no disposal.")]
 internal sealed class CachedDocument(TimeProvider time)
 {
     /// <summary>The longest pause after a conflict, in milliseconds. An instance that waits for its time slice tries again that
@@ -16,6 +16,10 @@ internal sealed class CachedDocument(TimeProvider time)
 
     /// <summary>The number of pauses that the time slice of an instance lasts.</summary>
     public const int PausesInTimeSlice = 6;
+
+    /// <summary>The longest time of a call that makes gaps longer, in milliseconds. The callback and the pauses of a transaction count
+    /// as a part of its call.</summary>
+    private const int LongestCall = 250;
 
     /// <summary>How long after a conflict another instance is assumed to write the document, in seconds.</summary>
     private const int ContentionTime = 10;
@@ -81,13 +85,13 @@ internal sealed class CachedDocument(TimeProvider time)
         return true;
     }
 
-    /// <summary>Releases the lock. While other instances write the document too, this one wins as long as it starts from its cache,
-    /// because they have to read first. So its time slice ends with a gap for them.</summary>
+    /// <summary>Releases the lock. While other instances write the document too, this one usually commits first, because it starts from
+    /// its cache and they have to read. So its time slice ends with a gap for them.</summary>
     public void Unlock()
     {
         // The other instance may have just begun an attempt that fails, and then pauses before the one that succeeds. Each attempt is
         // two calls; the attempt that ends here was one.
-        var calls = 4 * time.GetElapsedTime(lockedAt);
+        var calls = TimeSpan.FromMilliseconds(4 * Math.Min(time.GetElapsedTime(lockedAt).TotalMilliseconds, LongestCall));
         var pause = TimeSpan.FromMilliseconds(LongestPause);
         var hasEnded = time.GetElapsedTime(timeSliceStarted) > (PausesInTimeSlice * pause) + calls;
         if (hasEnded && IsLockable && time.GetTimestamp() < contendedUntil)
