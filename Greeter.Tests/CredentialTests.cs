@@ -114,10 +114,11 @@ public sealed class CredentialTests : IDisposable
     [EmulatorTheory(Improvement.Advice)]
     [InlineData(400, """{"error": "invalid_grant", "error_description": "Bad key."}""", 500, "invalid_grant Bad key.")]
     [InlineData(503, "overloaded", 503, "access token")]
+    [InlineData(429, "too many requests", 503, "access token")]
     public async Task Failed_token_request_is_logged_with_its_reason(int status, string body, int answer, string logged)
     {
         await using var tokens = await FakeServer.StartAsync(
-            async (context, _) =>
+            async context =>
             {
                 context.Response.StatusCode = status;
                 await context.Response.WriteAsync(body);
@@ -165,7 +166,7 @@ public sealed class CredentialTests : IDisposable
     public async Task Metadata_server_without_a_project_ID_stops_the_start_with_one_sentence()
     {
         await using var metadata = await FakeServer.StartAsync(
-            (context, _) =>
+            context =>
             {
                 context.Response.Headers["Metadata-Flavor"] = "Google";
                 context.Response.StatusCode = context.Request.Path == "/" ? 200 : 404;
@@ -226,7 +227,6 @@ public sealed class CredentialTests : IDisposable
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
         await using var firestore = await StartFirestoreAsync();
-        File.Delete(Path.Combine(folder.Path, "root.pem"));
         await File.WriteAllTextAsync(Path.Combine(folder.Path, "root.pem"), "");
         await using var app = await StartAsync(
             firestore,
@@ -297,7 +297,7 @@ public sealed class CredentialTests : IDisposable
 
     private static Task<FakeServer> StartTokenEndpointAsync(ConcurrentQueue<string> assertions, Func<int, int> secondsToLive) =>
         FakeServer.StartAsync(
-            async (context, _) =>
+            async context =>
             {
                 var form = await context.Request.ReadFormAsync();
                 form["grant_type"].Should().Equal("urn:ietf:params:oauth:grant-type:jwt-bearer");

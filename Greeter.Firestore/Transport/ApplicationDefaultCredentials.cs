@@ -74,7 +74,9 @@ internal sealed class ApplicationDefaultCredentials
         }
         catch (TokenResponseException e)
         {
-            var code = e.StatusCode >= HttpStatusCode.InternalServerError ? StatusCode.Unavailable : StatusCode.Unauthenticated;
+            var isTransient = e.StatusCode is HttpStatusCode.RequestTimeout or HttpStatusCode.TooManyRequests
+                or >= HttpStatusCode.InternalServerError;
+            var code = isTransient ? StatusCode.Unavailable : StatusCode.Unauthenticated;
             var reason = $"{e.Error?.Error} {e.Error?.ErrorDescription}".Trim();
             throw new RpcException(code, $"Google didn't issue an access token: {reason}", e);
         }
