@@ -75,12 +75,23 @@ public class FirestoreDbBuilderTests
             .WithMessage($"FIRESTORE_EMULATOR_HOST is '{host}'*host:port*");
     }
 
+    [Theory]
+    [InlineData("https://firestore.googleapis.com")]
+    [InlineData("firestore.googleapis.com/v1")]
+    [InlineData("user@firestore.googleapis.com")]
+    [InlineData("two hosts")]
+    [InlineData("firestore.googleapis.com:https")]
+    public void Malformed_endpoint_is_refused_with_a_hint(string endpoint) =>
+        new FirestoreDbBuilder { Endpoint = endpoint }.Invoking(builder => Connect(builder, null))
+            .Should().Throw<InvalidOperationException>().WithMessage($"Endpoint is '{endpoint}'*firestore.googleapis.com*");
+
     [Fact]
     public async Task Calls_to_the_emulator_are_authorized_as_owner()
     {
         var call = await CallAsync(new() { EmulatorDetection = EmulatorDetection.EmulatorOnly, ProjectId = "p" });
 
         call.Headers.GetValues("Authorization").Should().Equal("Bearer owner");
+        call.Headers.GetValues("grpc-timeout").Should().Equal("2000m");
         call.Headers.GetValues("x-goog-request-params").Should().Equal("database=projects%2Fp%2Fdatabases%2F%28default%29");
     }
 

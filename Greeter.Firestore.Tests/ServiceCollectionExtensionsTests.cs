@@ -59,6 +59,17 @@ public sealed class ServiceCollectionExtensionsTests : IDisposable
             $"Documents are in the Firestore emulator at 127.0.0.1:1, project {expectedProject}");
     }
 
+    [Theory]
+    [InlineData(null, "two hosts")]
+    [InlineData("p", "two hosts")]
+    public void Cloud_Firestore_is_used_in_Development_if_an_endpoint_is_set(string? project, string endpoint)
+    {
+        using var app = CreateApp("Development", configure: builder => (builder.ProjectId, builder.Endpoint) = (project, endpoint));
+
+        app.Services.Invoking(services => services.GetRequiredService<FirestoreDb>())
+            .Should().Throw<InvalidOperationException>().WithMessage($"Endpoint is '{endpoint}'*");
+    }
+
     private async Task<IEnumerable<string>> CallAndReadLogAsync(IHost app)
     {
         var document = app.Services.GetRequiredService<FirestoreDb>().Document("runs/one");

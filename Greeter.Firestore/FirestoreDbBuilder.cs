@@ -92,17 +92,22 @@ public sealed class FirestoreDbBuilder
         }
         var projectId = NullIfEmpty(ProjectId) ?? DefaultEmulatorProject;
         return CreateConnection(
-            projectId, new ReconnectingHandler(CreateSocketsHandler, TimeProvider.System), address, AuthorizeEmulator,
+            projectId, CreateNetworkHandler(), address, AuthorizeEmulator,
             $"the Firestore emulator at {address.Authority}, project {projectId}");
     }
 
     private FirestoreConnection ConnectToCloud()
     {
+        var endpoint = NullIfEmpty(Endpoint) ?? DefaultEndpoint;
+        if (!TryParseAuthority("https", endpoint, out var address))
+        {
+            throw new InvalidOperationException(
+                $"{nameof(Endpoint)} is '{endpoint}'. Set it to the host of Cloud Firestore, such as {DefaultEndpoint}, without https://.");
+        }
         var credentials = ApplicationDefaultCredentials.Find();
         var projectId = NullIfEmpty(ProjectId) ?? credentials.FindProjectId();
-        var address = new Uri($"https://{NullIfEmpty(Endpoint) ?? DefaultEndpoint}");
         return CreateConnection(
-            projectId, new ReconnectingHandler(CreateSocketsHandler, TimeProvider.System), address, credentials.AuthorizeAsync,
+            projectId, CreateNetworkHandler(), address, credentials.AuthorizeAsync,
             $"Cloud Firestore, project {projectId}, database {NullIfEmpty(DatabaseId) ?? DefaultDatabase}");
     }
 
@@ -122,6 +127,8 @@ public sealed class FirestoreDbBuilder
         var client = new FirestoreClient(new GrpcChannel(Wrap(handler), address, authorize, CallTimeout));
         return new(new FirestoreDb(projectId, NullIfEmpty(DatabaseId) ?? DefaultDatabase, client), client, location);
     }
+
+    private static ReconnectingHandler CreateNetworkHandler() => new(CreateSocketsHandler, TimeProvider.System);
 
     private static SocketsHttpHandler CreateSocketsHandler() => new()
     {
@@ -151,10 +158,13 @@ public sealed class FirestoreDbBuilder
         var colon = text.LastIndexOf(':');
         var host = colon > 0 ? text[..colon] : "";
         var authority = host.Contains(':', StringComparison.Ordinal) && host[0] != '[' ? $"[{host}]{text[colon..]}" : text;
-        return Uri.TryCreate($"http://{authority}", UriKind.Absolute, out address!)
-            && colon > 0 && ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out _)
-            && address.UserInfo.Length == 0 && address.PathAndQuery == "/" && address.Fragment.Length == 0;
+        return TryParseAuthority("http", authority, out address)
+            && colon > 0 && ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out _);
     }
+
+    private static bool TryParseAuthority(string scheme, string authority, out Uri address) =>
+        Uri.TryCreate($"{scheme}://{authority}", UriKind.Absolute, out address!)
+            && address.UserInfo.Length == 0 && address.PathAndQuery == "/" && address.Fragment.Length == 0;
 
     private static string? NullIfEmpty(string? text) => string.IsNullOrWhiteSpace(text) ? null : text.Trim();
 }

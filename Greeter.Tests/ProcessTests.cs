@@ -18,24 +18,24 @@ public class ProcessTests
     {
         using var folder = new TemporaryFolder();
         string id;
-        await using (var app = await StartEmbeddedAsync(folder))
+        await using (var app = await GreeterProcess.StartAsync(Documents.InFolder(folder)))
         {
             (await app.WaitForLineAsync("the embedded store, in", TimeSpan.FromSeconds(30))).Should().Contain(folder.Path);
-            id = (await VisitAsync(app, null)).Id!;
-            (await VisitAsync(app, id)).Views.Should().Be(2);
+            id = (await app.VisitAsync()).Id!;
+            (await app.VisitAsync(id)).Views.Should().Be(2);
             await app.KillAsync();
         }
 
-        await using var again = await StartEmbeddedAsync(folder);
+        await using var again = await GreeterProcess.StartAsync(Documents.InFolder(folder));
 
-        (await VisitAsync(again, id)).Views.Should().Be(3);
+        (await again.VisitAsync(id)).Views.Should().Be(3);
     }
 
     [ImprovementFact(Improvement.EmbeddedStore)]
     public async Task Second_process_on_the_same_folder_stops_with_advice()
     {
         using var folder = new TemporaryFolder();
-        await using var app = await StartEmbeddedAsync(folder);
+        await using var app = await GreeterProcess.StartAsync(Documents.InFolder(folder));
 
         var (exitCode, output) = await GreeterProcess.RunAsync([], [("PORT", "0"), .. Documents.InFolder(folder)]);
 
@@ -52,11 +52,11 @@ public class ProcessTests
         await using var one = await GreeterProcess.StartAsync(documents);
         await using var other = await GreeterProcess.StartAsync(documents);
 
-        var first = await VisitAsync(one, null);
+        var first = await one.VisitAsync();
         var later = new List<Visit>();
         foreach (var app in new[] { other, one, other })
         {
-            later.Add(await VisitAsync(app, first.Id));
+            later.Add(await app.VisitAsync(first.Id));
         }
 
         later.Select(visit => visit.Views).Should().Equal(2, 3, 4);
@@ -82,7 +82,7 @@ public class ProcessTests
     public async Task One_process_on_the_embedded_store_counts_concurrent_views_of_one_session_without_a_gap()
     {
         using var folder = new TemporaryFolder();
-        await using var app = await StartEmbeddedAsync(folder);
+        await using var app = await GreeterProcess.StartAsync(Documents.InFolder(folder));
 
         await ViewsShouldBeGaplessAsync([app]);
     }
@@ -102,6 +102,7 @@ public class ProcessTests
     [ImprovementTheory(Improvement.Advice)]
     [InlineData("FIRESTORE_EMULATOR_HOST", "http://localhost:8080", "Set it to the emulator's host:port")]
     [InlineData("FIRESTORE_EMULATOR_HOST", "localhost", "Set it to the emulator's host:port")]
+    [InlineData("Firestore__Endpoint", "https://firestore.googleapis.com", "Endpoint is 'https://firestore.googleapis.com'")]
     [InlineData("Firestore__EmbeddedFolder", "/dev/null/x", "Firestore__EmbeddedFolder")]
     public Task Invalid_setting_of_the_client_stops_the_start_with_one_sentence(string name, string value, string sentence) =>
         StartShouldStopAsync(name, value, sentence);
@@ -158,21 +159,12 @@ public class ProcessTests
         await using var app = await GreeterProcess.StartAsync(urls.Length > 0 ? ["--urls", urls] : [], environment);
 
         app.Text.Should().Contain($"Now listening on: {expected}");
-        (await VisitAsync(app, null)).Views.Should().Be(1);
-    }
-
-    private static Task<GreeterProcess> StartEmbeddedAsync(TemporaryFolder folder) =>
-        GreeterProcess.StartAsync(Documents.InFolder(folder));
-
-    private static async Task<Visit> VisitAsync(GreeterProcess app, string? id)
-    {
-        using var visitor = new HttpClient(new SocketsHttpHandler { UseCookies = false });
-        return await Visit.SendAsync(visitor, app.Address, id);
+        (await app.VisitAsync()).Views.Should().Be(1);
     }
 
     private static async Task ViewsShouldBeGaplessAsync(GreeterProcess[] apps)
     {
-        var id = (await VisitAsync(apps[0], null)).Id;
+        var id = (await apps[0].VisitAsync()).Id;
         using var visitor = new HttpClient(new SocketsHttpHandler { UseCookies = false });
         var views = new ConcurrentBag<long>();
 
@@ -184,6 +176,6 @@ public class ProcessTests
         });
 
         views.Order().Should().Equal(Enumerable.Range(2, Views).Select(view => (long)view));
-        (await VisitAsync(apps[0], id)).Views.Should().Be(Views + 2);
+        (await apps[0].VisitAsync(id)).Views.Should().Be(Views + 2);
     }
 }
