@@ -157,6 +157,86 @@ public sealed class RetryTests : IDisposable
         Wire.Calls.Skip(4).Should().Equal(Wire.Read, Wire.Commit, Wire.Read, Wire.Commit);
     }
 
+    [Theory]
+    [InlineData(StatusCode.Unavailable)]
+    [InlineData(StatusCode.DeadlineExceeded)]
+    [InlineData(StatusCode.Internal)]
+    [InlineData(StatusCode.Unknown)]
+    [InlineData(StatusCode.Cancelled)]
+    public async Task Attempt_from_the_cache_whose_commit_may_arrive_late_is_not_followed_by_another(StatusCode status)
+    {
+        await CountAsync();
+        Wire.Fail(Wire.Commit, status, status);
+
+        (await FailAsync(SetOtherAsync)).StatusCode.Should().Be(status);
+
+        Wire.Calls.Skip(2).Should().Equal(Wire.Commit);
+    }
+
+    [Fact]
+    public async Task Commit_whose_connection_is_exhausted_is_not_followed_by_another()
+    {
+        await CountAsync();
+        // ENHANCE_YOUR_CALM: the connection ends, but the commit may have been applied.
+        Wire.Respond = (method, _, _) =>
+            method == Wire.Commit
+                ? throw new HttpProtocolException(0xb, "injected by the test", null)
+                : Task.FromResult<HttpResponseMessage?>(null);
+
+        (await FailAsync(SetOtherAsync)).StatusCode.Should().Be(StatusCode.ResourceExhausted);
+
+        Wire.Calls.Skip(2).Should().Equal(Wire.Commit);
+    }
+
+    [Fact]
+    public async Task Attempt_from_the_cache_that_Firestore_rejected_is_followed_by_another()
+    {
+        await CountAsync();
+        Wire.Fail(Wire.Commit, StatusCode.InvalidArgument, StatusCode.InvalidArgument);
+
+        await SetOtherAsync();
+
+        Wire.Calls.Skip(2).Should().Equal(Wire.Commit, Wire.Read, Wire.Commit);
+    }
+
+    [Fact]
+    public async Task Conflict_with_this_process_needs_no_commit_and_no_pause()
+    {
+        await document.SetAsync(Views(1));
+        var attempts = 0;
+
+        await database.Db.RunTransactionAsync(async transaction =>
+        {
+            await transaction.GetSnapshotAsync(document);
+            if (++attempts == 1)
+            {
+                await CountAsync();
+            }
+            transaction.Set(document, Views(10));
+        });
+
+        attempts.Should().Be(2);
+        Wire.Calls.Should().Equal(Wire.Commit, Wire.Read, Wire.Read, Wire.Commit, Wire.Read, Wire.Commit);
+        time.Pauses.Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task Conflict_with_this_process_in_the_last_attempt_is_ABORTED()
+    {
+        await document.SetAsync(Views(1));
+
+        var run = () => database.Db.RunTransactionAsync(
+            async transaction =>
+            {
+                await transaction.GetSnapshotAsync(document);
+                await CountAsync();
+                transaction.Set(document, Views(10));
+            },
+            TransactionOptions.ForMaxAttempts(2));
+
+        (await FailAsync(run)).StatusCode.Should().Be(StatusCode.Aborted);
+    }
+
     [Fact]
     public async Task Conflicts_that_outlast_the_limit_end_in_ABORTED()
     {
@@ -312,6 +392,16 @@ public sealed class RetryTests : IDisposable
             var upper = Math.Min(250, 50 << i);
             time.Pauses[i].TotalMilliseconds.Should().BeInRange(upper / 2.0, upper);
         }
+    }
+
+    [Fact]
+    public async Task Pauses_start_again_after_another_kind_of_failure()
+    {
+        Wire.Fail(Wire.Commit, [.. Enumerable.Repeat(StatusCode.Aborted, 5), StatusCode.Unavailable]);
+
+        await CountAsync();
+
+        time.Pauses[^1].TotalMilliseconds.Should().BeInRange(25, 50);
     }
 
     [Theory]
@@ -530,4 +620,11 @@ public sealed class RetryTests : IDisposable
             cancellationToken: cancellationToken);
         return (views, attempts);
     }
+
+    /// <summary>Reads the document, and writes another one that it hasn't read.</summary>
+    private Task SetOtherAsync() => database.Db.RunTransactionAsync(async transaction =>
+    {
+        await transaction.GetSnapshotAsync(document);
+        transaction.Set(database.Db.Document("sessions/other"), Views(1));
+    });
 }

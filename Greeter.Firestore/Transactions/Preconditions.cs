@@ -30,26 +30,26 @@ internal static class Preconditions
     /// <param name="precondition">The precondition; null if there is none.</param>
     /// <param name="name">The document's name.</param>
     /// <param name="current">The document; null if it doesn't exist.</param>
-    /// <exception cref="RpcException">NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION, or INVALID_ARGUMENT for a time in the document's
-    /// future.</exception>
+    /// <exception cref="RpcException">NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION, or INVALID_ARGUMENT for a time later than the
+    /// document's.</exception>
     public static void Check(V1.Precondition? precondition, string name, Document? current)
     {
         switch (precondition?.ConditionTypeCase)
         {
             case Condition.Exists when precondition.Exists && current is null:
-                throw Fail(StatusCode.NotFound, $"Document '{name}' does not exist.");
+                throw new RpcException(StatusCode.NotFound, $"Document '{name}' does not exist.");
             case Condition.Exists when !precondition.Exists && current is not null:
-                throw Fail(StatusCode.AlreadyExists, $"Document '{name}' already exists.");
+                throw new RpcException(StatusCode.AlreadyExists, $"Document '{name}' already exists.");
             case Condition.UpdateTime when current is not null && precondition.UpdateTime > current.UpdateTime:
-                throw Fail(StatusCode.InvalidArgument, $"The required update time is later than that of document '{name}'.");
+                throw new RpcException(StatusCode.InvalidArgument, $"The required update time is later than that of document '{name}'.");
             // The emulator treats a missing document as one of 1970-01-01. By the documentation, the document must exist.
             case Condition.UpdateTime when !precondition.UpdateTime.Equals(current?.UpdateTime ?? new Timestamp()):
-                throw Fail(StatusCode.FailedPrecondition, $"Document '{name}' doesn't have the required update time.");
+                throw new RpcException(StatusCode.FailedPrecondition, $"Document '{name}' doesn't have the required update time.");
         }
     }
 
     /// <summary>Returns whether a commit that arrives late can't overwrite a later state: each document that it writes must be new, or
-    /// have a certain update time.</summary>
+    /// have a certain update time. (A document that was deleted in between could be created again.)</summary>
     public static bool ProtectLateCommit(IEnumerable<Write> writes) =>
         writes.DistinctBy(WriteExtensions.Name).All(write => IsCreation(write) || write.CurrentDocument?.UpdateTime is not null);
 
@@ -69,6 +69,4 @@ internal static class Preconditions
             UpdateMask = new DocumentMask(),
             CurrentDocument = Create(read),
         };
-
-    private static RpcException Fail(StatusCode statusCode, string detail) => new(new Status(statusCode, detail));
 }

@@ -8,7 +8,7 @@ namespace Greeter.Firestore.Transactions;
 internal sealed class TransactionRunner(
     FirestoreDb database, FirestoreClient client, DocumentCache cache, TransactionOptions? options, CancellationToken cancellationToken)
 {
-    /// <summary>After so many failures in a row on unchanged documents, no competitor is to blame.</summary>
+    /// <summary>After so many failures in a row on unchanged documents, no other client is the reason.</summary>
     private const int MaxUnchangedAttempts = 2;
 
     // In milliseconds: the first and the longest pause. In another instance's time slice, an attempt hardly ever succeeds. After it,
@@ -16,6 +16,7 @@ internal sealed class TransactionRunner(
     private static readonly (int, int) PauseInTimeSlice = (CachedDocument.LongestPause, CachedDocument.LongestPause);
     private static readonly (int, int) PauseAfterTimeSlice = (2, 2);
     private static readonly (int, int) PauseAfterAborted = (50, 250);
+    private static readonly (int, int) NoPause = (0, 0);
 
     // A transaction in another one's callback must not wait for a lock that the other one holds.
     private static readonly AsyncLocal<bool> IsInTransaction = new();
@@ -75,9 +76,14 @@ internal sealed class TransactionRunner(
             // No commit confirms a cached read.
             return !transaction.HasCachedReads;
         }
+        if (IsConflictCertain(transaction))
+        {
+            // The next attempt needn't wait: it holds the lock that the other transaction has released.
+            await PauseAsync(Conflict("A document has changed."), NoPause, isLast);
+            return false;
+        }
         try
         {
-            ThrowIfConflictIsCertain(transaction);
             UpdateCache(transaction, await database.CommitAsync(commit, cancellationToken));
             return true;
         }
@@ -116,17 +122,11 @@ internal sealed class TransactionRunner(
         return firstWritten is null ? ValueTask.CompletedTask : documentLock.AcquireAsync(firstWritten, cancellationToken);
     }
 
-    /// <summary>Saves a call that is certain to fail, because this process has changed a document after the transaction read it.</summary>
-    private void ThrowIfConflictIsCertain(Transaction transaction)
-    {
-        foreach (var read in transaction.Reads)
-        {
-            if (cache.Find(read.Reference.Path)?.UpdateTime is { } updateTime && updateTime > read.ReadTime)
-            {
-                throw new RpcException(new Status(StatusCode.FailedPrecondition, $"'{read.Reference.Path}' changed after it was read."));
-            }
-        }
-    }
+    /// <summary>Returns whether the commit can only fail, because this process has changed a document after the transaction read
+    /// it.</summary>
+    private bool IsConflictCertain(Transaction transaction) =>
+        transaction.Reads.Any(
+            read => cache.Find(read.Reference.Path)?.UpdateTime is { } updateTime && updateTime > read.ReadTime);
 
     /// <summary>Caches the final state of each document that was written and of which all fields are known.</summary>
     private void UpdateCache(Transaction transaction, CommitResponse response)
@@ -167,18 +167,17 @@ internal sealed class TransactionRunner(
         if (IsConflict(e, transaction))
         {
             RecordConflict(transaction);
-            var conflict = e.StatusCode == StatusCode.Aborted ? e : new RpcException(
-                new Status(StatusCode.Aborted, $"The transaction conflicted with another one. {e.Status.Detail}", e));
+            var conflict = e.StatusCode == StatusCode.Aborted ? e : Conflict(e.Status.Detail, e);
             await PauseAsync(conflict, SelectPause(e.StatusCode), isLast);
         }
         else if (IsTransient(e, commit))
         {
             wasExhausted |= e.StatusCode == StatusCode.ResourceExhausted;
-            // The others needn't wait as well.
+            // Lets the queue continue during the pause.
             documentLock.Release();
             await PauseAsync(e, Backoff.AfterTransientFailure, isLast);
         }
-        else if (!transaction.HasCachedReads || MayArriveLate(e))
+        else if (!transaction.HasCachedReads || !CanFollow(e, commit))
         {
             ExceptionDispatchInfo.Throw(e);
         }
@@ -220,15 +219,24 @@ internal sealed class TransactionRunner(
         return unchangedAttempts;
     }
 
-    private bool IsTransient(RpcException e, List<Write> commit) => e.StatusCode switch
+    private static RpcException Conflict(string reason, Exception? cause = null) =>
+        new(StatusCode.Aborted, $"The transaction conflicted with another one. {reason}", cause);
+
+    private bool IsTransient(RpcException e, List<Write> commit) => CanFollow(e, commit) && e.StatusCode switch
     {
+        StatusCode.Unavailable or StatusCode.DeadlineExceeded => true,
         // Often a quota for the day, or the commit itself is too large.
         StatusCode.ResourceExhausted => !wasExhausted && commit.Sum(write => write.CalculateSize()) < GrpcFrame.MaxMessageSize,
-        // A first commit that arrives late must not overwrite what the second one, or anybody after it, has written.
-        _ => MayArriveLate(e) && Preconditions.ProtectLateCommit(commit),
+        _ => false,
     };
 
-    private static bool MayArriveLate(RpcException e) => e.StatusCode is StatusCode.Unavailable or StatusCode.DeadlineExceeded;
+    /// <summary>Returns whether another commit can follow a failed one. If the failed one arrives late, it must not overwrite the writes
+    /// of the next one or of a later client.</summary>
+    private static bool CanFollow(RpcException e, List<Write> commit) => !MayArriveLate(e) || Preconditions.ProtectLateCommit(commit);
+
+    // The status doesn't tell whether Firestore still has the commit, or comes from the connection, which is the cause then.
+    private static bool MayArriveLate(RpcException e) => e.InnerException is not null || e.StatusCode is StatusCode.Unavailable
+        or StatusCode.DeadlineExceeded or StatusCode.Internal or StatusCode.Unknown or StatusCode.Cancelled;
 
     private void RecordConflict(Transaction transaction)
     {

@@ -3,21 +3,20 @@ using System.Runtime.ExceptionServices;
 namespace Greeter.Firestore.Transport;
 
 /// <summary>
-/// The pauses between the attempts of one operation: jittered, and twice as long each time. They end with the caller's token, and after
-/// 60 seconds in all.
+/// The pauses between the attempts of one operation: jittered, and twice as long after each failure of the same kind. They end with the
+/// caller's token, and after 60 seconds in all.
 /// </summary>
 internal sealed class Backoff(TimeProvider time, CancellationToken cancellationToken)
 {
-    /// <summary>The range for failures that pass: 50 ms to a second.</summary>
-    /// <remarks>Source: https://github.com/googleapis/googleapis/blob/master/google/firestore/v1/firestore_grpc_service_config.json
-    /// </remarks>
+    /// <summary>The range for transient failures: 50 ms to a second.</summary>
     public static readonly (int First, int Longest) AfterTransientFailure = (50, 1000);
 
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
     private readonly long started = time.GetTimestamp();
     private RpcException? lastFailure;
-    private int pauses;
+    private (int, int) lastRange;
+    private int doublings;
 
     /// <summary>Waits before the next attempt.</summary>
     /// <param name="failure">The failure to recover from.</param>
@@ -30,7 +29,9 @@ internal sealed class Backoff(TimeProvider time, CancellationToken cancellationT
             ExceptionDispatchInfo.Throw(failure);
         }
         lastFailure = failure;
-        var upper = Math.Min(range.Longest, range.First << Math.Min(pauses++, 10));
+        doublings = range == lastRange ? Math.Min(doublings + 1, 10) : 0;
+        lastRange = range;
+        var upper = Math.Min(range.Longest, range.First << doublings);
         return Task.Delay(TimeSpan.FromMilliseconds(upper * (0.5 + (Random.Shared.NextDouble() / 2))), time, cancellationToken);
     }
 
