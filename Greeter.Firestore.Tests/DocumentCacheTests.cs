@@ -69,7 +69,7 @@ public sealed class DocumentCacheTests : IDisposable
             ["views"] = 1,
         });
         var map = new Dictionary<string, object?> { ["b"] = 3, ["c.d"] = 4 };
-        await MergeAsync(new Dictionary<string, object?> { ["map"] = map });
+        await MergeAsync(new Dictionary<string, object?> { ["map"] = map }, readsFirst: true);
         var before = database.Wire.Calls.Count();
 
         var cached = await database.Db.RunTransactionAsync(async transaction =>
@@ -115,7 +115,7 @@ public sealed class DocumentCacheTests : IDisposable
     {
         await document.SetAsync(new Dictionary<string, object> { ["views"] = 5, ["other"] = true });
 
-        await MergeAsync(Views(1));
+        await MergeAsync(Views(1), readsFirst: false);
 
         (await document.GetSnapshotAsync()).ToDictionary().Should().Equal(
             new Dictionary<string, object?> { ["views"] = 1L, ["other"] = true });
@@ -292,7 +292,7 @@ public sealed class DocumentCacheTests : IDisposable
     {
         await CountAsync();
         var (hasResponded, isOver) = (false, false);
-        database.Wire.HasResponded = (method, earlier) =>
+        database.Wire.AfterResponse = (method, earlier) =>
         {
             Volatile.Write(ref hasResponded, method == Wire.Commit && earlier == 1 || Volatile.Read(ref hasResponded));
             return Task.CompletedTask;
@@ -333,7 +333,7 @@ public sealed class DocumentCacheTests : IDisposable
         await document.SetAsync(Views(1));
         var (hasRead, isChanged) = (new TaskCompletionSource(), new TaskCompletionSource());
         Task<DocumentSnapshot>? read = null;
-        database.Wire.HasResponded = async (method, _) =>
+        database.Wire.AfterResponse = async (method, _) =>
         {
             if (method == Wire.Read && !isChanged.Task.IsCompleted)
             {
@@ -476,7 +476,7 @@ public sealed class DocumentCacheTests : IDisposable
                 var isMissing = !(await (readsFirst ? transaction.GetSnapshotAsync(written) : written.GetSnapshotAsync())).Exists;
                 for (var i = 0; i < kinds.Count; i++)
                 {
-                    isMissing = Write(transaction, written, i == 0 && isMissing ? -1 : kinds[i], data[i], log);
+                    Write(transaction, written, i == 0 && isMissing ? -1 : kinds[i], data[i], log);
                 }
             });
             var seen = new List<DocumentSnapshot>();
@@ -523,8 +523,7 @@ public sealed class DocumentCacheTests : IDisposable
     private static Timestamp At(int seconds) => Timestamp.FromDateTimeOffset(DateTimeOffset.FromUnixTimeSeconds(seconds));
 
     /// <summary>Writes a document: -1 is a creation.</summary>
-    /// <returns>False: after the first write, no creation follows.</returns>
-    private static bool Write(
+    private static void Write(
         Transaction transaction, DocumentReference document, int kind, Dictionary<string, object?> data, List<string> log)
     {
         switch (kind)
@@ -546,7 +545,6 @@ public sealed class DocumentCacheTests : IDisposable
                 transaction.Set(document, data, SetOptions.MergeAll);
                 break;
         }
-        return false;
     }
 
     private static Dictionary<string, object?> RandomData(Random random, int depth)
@@ -590,9 +588,9 @@ public sealed class DocumentCacheTests : IDisposable
         return Task.CompletedTask;
     });
 
-    private Task MergeAsync(Dictionary<string, object?> data) => database.Db.RunTransactionAsync(async transaction =>
+    private Task MergeAsync(Dictionary<string, object?> data, bool readsFirst) => database.Db.RunTransactionAsync(async transaction =>
     {
-        if (data.ContainsKey("map"))
+        if (readsFirst)
         {
             await transaction.GetSnapshotAsync(document);
         }

@@ -46,7 +46,7 @@ public sealed class RandomTransactionTests
         database.Wire.Commits.SelectMany(commit => commit.Writes).Select(write => write.Update?.Fields.GetValueOrDefault("token"))
             .Where(token => token is not null).Should().OnlyHaveUniqueItems("a commit is never sent twice");
         // Undisturbed, and without a cache.
-        (database.Wire.Respond, database.Wire.HasResponded) = (null, null);
+        (database.Wire.Respond, database.Wire.AfterResponse) = (null, null);
         (await ReadAllAsync(database.OpenAnother())).Sum(Value).Should().Be(Total);
     }
 
@@ -73,7 +73,7 @@ public sealed class RandomTransactionTests
         wire.Respond = (method, _, _) => Task.FromResult(method == Wire.Commit && Random.Shared.Next(20) == 0
             ? Wire.Failure(Random.Shared.GetItems(statuses, 1)[0])
             : null);
-        wire.HasResponded = async (method, _) =>
+        wire.AfterResponse = async (method, _) =>
         {
             if (Random.Shared.Next(8) == 0)
             {

@@ -1,6 +1,6 @@
 namespace Greeter.Firestore;
 
-/// <summary>How <see cref="FirestoreDbBuilder"/> uses the environment variable <c>FIRESTORE_EMULATOR_HOST</c>.</summary>
+/// <summary>The uses of the environment variable <c>FIRESTORE_EMULATOR_HOST</c>.</summary>
 public enum EmulatorDetection
 {
     /// <summary>Uses Cloud Firestore and ignores the variable.</summary>

@@ -19,14 +19,13 @@ public sealed class Precondition
     /// <summary>Gets the time at which the document must have changed last; <c>null</c> if any time will do.</summary>
     public Timestamp? LastUpdateTime => Timestamp.FromProtoOrNull(Proto?.UpdateTime);
 
-    /// <summary>Gets the precondition as the API has it; <c>null</c> for <see cref="None"/>. Requests share it, so it must not be
+    /// <summary>Gets the API's message for the precondition; <c>null</c> for <see cref="None"/>. Requests share it, so it must not be
     /// changed.</summary>
     internal V1.Precondition? Proto { get; }
 
     /// <summary>Creates a precondition that a document meets if it exists and was last changed at a time.</summary>
     /// <remarks>Otherwise the write fails with <see cref="StatusCode.FailedPrecondition"/>.</remarks>
-    /// <param name="timestamp">The time, as <see cref="DocumentSnapshot.UpdateTime"/> or <see cref="WriteResult.UpdateTime"/>
-    /// has it.</param>
+    /// <param name="timestamp">The time: a <see cref="DocumentSnapshot.UpdateTime"/> or <see cref="WriteResult.UpdateTime"/>.</param>
     /// <returns>The precondition.</returns>
     public static Precondition LastUpdated(Timestamp timestamp) => new(new V1.Precondition { UpdateTime = timestamp.ToProto() });
 }

@@ -1,6 +1,6 @@
 namespace Greeter.Firestore;
 
-/// <summary>What happens to a document's fields that aren't in the data when the document is set.</summary>
+/// <summary>Options for setting a document: what happens to the fields that aren't in the data.</summary>
 public sealed class SetOptions
 {
     private SetOptions()

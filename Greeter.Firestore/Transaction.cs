@@ -127,7 +127,7 @@ public sealed class Transaction
     public void Delete(DocumentReference documentReference, Precondition? precondition = null) =>
         Add(WriteFactory.Delete(documentReference, precondition));
 
-    /// <summary>Ends the transaction: later reads and writes don't count.</summary>
+    /// <summary>Ends the transaction: later reads and writes fail, and a read that is still running isn't part of it.</summary>
     /// <returns>The writes to commit, with the preconditions of all reads; none if there is nothing to write or to check.</returns>
     /// <exception cref="RpcException">A write's own precondition contradicts a read.</exception>
     internal List<Write> End()

@@ -6,18 +6,19 @@ namespace Greeter.Testing;
 /// <summary>Records log messages.</summary>
 public sealed class CapturingLoggerProvider : ILoggerProvider
 {
-    private readonly ConcurrentQueue<(LogLevel Level, string Category, string Text)> entries = [];
+    private readonly ConcurrentQueue<(LogLevel Level, string Text)> entries = [];
 
+    /// <summary>Returns the messages of a level so far.</summary>
     public IReadOnlyList<string> Texts(LogLevel level) =>
         [.. entries.Where(entry => entry.Level == level).Select(entry => entry.Text)];
 
-    public ILogger CreateLogger(string categoryName) => new Logger(this, categoryName);
+    public ILogger CreateLogger(string categoryName) => new Logger(this);
 
     public void Dispose()
     {
     }
 
-    private sealed class Logger(CapturingLoggerProvider provider, string category) : ILogger
+    private sealed class Logger(CapturingLoggerProvider provider) : ILogger
     {
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => null;
@@ -29,7 +30,7 @@ public sealed class CapturingLoggerProvider : ILoggerProvider
         {
             if (IsEnabled(logLevel))
             {
-                provider.entries.Enqueue((logLevel, category, $"{formatter(state, exception)} {exception?.Message}".Trim()));
+                provider.entries.Enqueue((logLevel, $"{formatter(state, exception)} {exception?.Message}".Trim()));
             }
         }
     }

@@ -17,7 +17,7 @@ public sealed class FakeServer : IAsyncDisposable
     private readonly ConcurrentQueue<ConnectionContext> connections = [];
     private readonly WebApplication app;
 
-    private FakeServer(Func<HttpContext, FakeServer, Task> answer, HttpProtocols protocols, X509Certificate2? certificate)
+    private FakeServer(RequestDelegate answer, HttpProtocols protocols, X509Certificate2? certificate)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Logging.ClearProviders();
@@ -39,7 +39,7 @@ public sealed class FakeServer : IAsyncDisposable
         {
             var headers = context.Request.Headers.ToDictionary(each => each.Key.ToLowerInvariant(), each => $"{each.Value}");
             Requests.Enqueue((context.Request.Path, headers));
-            return answer(context, this);
+            return answer(context);
         });
     }
 
@@ -54,18 +54,12 @@ public sealed class FakeServer : IAsyncDisposable
 
     /// <summary>Starts a server, by default one for HTTP/2 without TLS, as Firestore's emulator is.</summary>
     public static async Task<FakeServer> StartAsync(
-        Func<HttpContext, FakeServer, Task> answer,
-        HttpProtocols protocols = HttpProtocols.Http2,
-        X509Certificate2? certificate = null)
+        RequestDelegate answer, HttpProtocols protocols = HttpProtocols.Http2, X509Certificate2? certificate = null)
     {
         var server = new FakeServer(answer, protocols, certificate);
         await server.app.StartAsync();
         return server;
     }
-
-    /// <inheritdoc cref="StartAsync(Func{HttpContext, FakeServer, Task}, HttpProtocols, X509Certificate2)"/>
-    public static Task<FakeServer> StartAsync(RequestDelegate answer, HttpProtocols protocols = HttpProtocols.Http2) =>
-        StartAsync((context, _) => answer(context), protocols);
 
     /// <summary>Ends all connections at once, without a GOAWAY frame.</summary>
     public void DropConnections()

@@ -38,7 +38,7 @@ public sealed partial class FirestoreProxy : IAsyncDisposable
     public static async Task<FirestoreProxy> StartAsync(X509Certificate2? certificate = null)
     {
         var proxy = new FirestoreProxy((await Emulator.SharedAsync()).Host);
-        proxy.server = await FakeServer.StartAsync((context, _) => proxy.AnswerAsync(context), HttpProtocols.Http2, certificate);
+        proxy.server = await FakeServer.StartAsync(proxy.AnswerAsync, HttpProtocols.Http2, certificate);
         return proxy;
     }
 

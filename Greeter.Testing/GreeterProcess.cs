@@ -38,6 +38,13 @@ public sealed class GreeterProcess : ChildProcess
         return (await app.WaitForExitAsync(), app.Text);
     }
 
+    /// <summary>Visits the app once, with a session ID in the cookie, or with an empty cookie.</summary>
+    public async Task<Visit> VisitAsync(string? id = null)
+    {
+        using var visitor = new HttpClient(new SocketsHttpHandler { UseCookies = false });
+        return await Visit.SendAsync(visitor, Address, id);
+    }
+
     private static string[] CreateCommand(string[] arguments) =>
         ["dotnet", Path.Combine(AppContext.BaseDirectory, "Greeter.Api.dll"), .. arguments];
 

@@ -21,7 +21,7 @@ public static class Repository
         }
     }
 
-    /// <summary>The files somebody wrote, as a commit would hold them; paths from the root.</summary>
+    /// <summary>Lists the source files, as paths from the root.</summary>
     public static IEnumerable<string> Sources() => Directory.EnumerateFiles(Root, "*", SearchOption.AllDirectories)
         .Select(file => Path.GetRelativePath(Root, file))
         .Where(file => !file.Split(Path.DirectorySeparatorChar).Intersect(NotSource).Any());

@@ -16,7 +16,7 @@ public class EmbeddedStoreProcessTests
         var acknowledged = new ConcurrentDictionary<int, (string Id, long Views)>();
         for (var round = 1; round <= 3; round++)
         {
-            await using var app = await StartAsync(folder);
+            await using var app = await GreeterProcess.StartAsync(Documents.InFolder(folder));
             using var client = CreateClient(app);
             var hasEnoughViews = new TaskCompletionSource();
             var visitors = Enumerable.Range(0, Visitors).Select(async visitor =>
@@ -42,16 +42,13 @@ public class EmbeddedStoreProcessTests
 
             await Task.WhenAll(visitors);
         }
-        await using var last = await StartAsync(folder);
+        await using var last = await GreeterProcess.StartAsync(Documents.InFolder(folder));
         using var lastClient = CreateClient(last);
         for (var visitor = 0; visitor < Visitors; visitor++)
         {
             await ViewAsync(lastClient, acknowledged, visitor);
         }
     }
-
-    private static Task<GreeterProcess> StartAsync(TemporaryFolder folder) =>
-        GreeterProcess.StartAsync(Documents.InFolder(folder));
 
     private static HttpClient CreateClient(GreeterProcess app) =>
         new(new SocketsHttpHandler { UseCookies = false }) { BaseAddress = app.Address };

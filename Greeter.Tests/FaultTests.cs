@@ -48,7 +48,7 @@ public sealed class FaultTests(ITestOutputHelper output)
         ["a frame of another message"] = context => AnswerAsync(context, "application/grpc", Frame(40)),
         ["an empty message"] = context => AnswerAsync(context, "application/grpc", Frame(0)),
         ["no message"] = context => AnswerAsync(context, "application/grpc", []),
-        ["a status that is no number"] = context => AnswerAsync(context, "application/grpc", Frame(0), status: "fine"),
+        ["a status that isn't a number"] = context => AnswerAsync(context, "application/grpc", Frame(0), status: "fine"),
         ["HTTP errors"] = AnswerWithErrorAsync,
         ["streams reset"] = context =>
         {
@@ -67,7 +67,7 @@ public sealed class FaultTests(ITestOutputHelper output)
         Servers, async servers =>
         {
             RequestDelegate answer = _ => Task.CompletedTask;
-            await using var server = await FakeServer.StartAsync((context, _) => answer(context));
+            await using var server = await FakeServer.StartAsync(answer);
 
             await ShouldRecoverFromAsync([.. servers.Select(fault => (fault.Key, new Action<Relay>(relay =>
             {
@@ -132,7 +132,7 @@ public sealed class FaultTests(ITestOutputHelper output)
         AnswersShouldBeRight(crowd.Answers);
         AnswersShouldBeInTime(crowd.Answers.Skip(warm));
         NothingShouldBeLost(crowd.Answers, stored);
-        LogShouldBeComplete(app, crowd.Answers, stored.Keys);
+        LogShouldHaveNoOtherErrorsAndNoSessionIds(app, crowd.Answers, stored.Keys);
         await EverySessionShouldContinueAsync(app.Address, stored);
         return (crowd.Answers, stored);
     }
@@ -180,13 +180,13 @@ public sealed class FaultTests(ITestOutputHelper output)
         }
     }
 
-    private static void LogShouldBeComplete(
+    private static void LogShouldHaveNoOtherErrorsAndNoSessionIds(
         GreeterProcess app, IReadOnlyCollection<Crowd.Answer> answers, IEnumerable<string> ids)
     {
         app.Output.Count(line => line.Contains("\"severity\":\"ERROR\"", StringComparison.Ordinal))
             .Should().BeLessThanOrEqualTo(answers.Count(answer => !answer.IsView));
         ids.Where(id => app.Text.Contains(id, StringComparison.Ordinal))
-            .Should().BeEmpty("a session ID is as good as a password");
+            .Should().BeEmpty("a session ID is like a password");
     }
 
     private static async Task EverySessionShouldContinueAsync(Uri app, Dictionary<string, Session> stored)

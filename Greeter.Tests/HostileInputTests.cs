@@ -98,8 +98,7 @@ public partial class HostileInputTests
 
     private async Task<Visit> VisitAsync(GreeterProcess app, string? id)
     {
-        using var visitor = new HttpClient(new SocketsHttpHandler { UseCookies = false });
-        var visit = await Visit.SendAsync(visitor, app.Address, id);
+        var visit = await app.VisitAsync(id);
         CountView(visit.Id!);
         return visit;
     }
@@ -155,7 +154,7 @@ public partial class HostileInputTests
         }
         catch (OperationCanceledException)
         {
-            throw new TimeoutException($"No end after {Patience}; there came:\n{text}");
+            throw new TimeoutException($"No end after {Patience}; received so far:\n{text}");
         }
         return [.. Answer.Read(text.ToString())];
     }
@@ -187,11 +186,11 @@ public partial class HostileInputTests
         var more = answers.Skip(exchange.Answers.Count).ToList();
         Ensure(
             answers.Count >= exchange.Answers.Count && (more.Count == 0 || !exchange.IsDecided),
-            $"{exchange.Answers.Count} answers have to come, not {string.Join(", ", answers.Select(answer => answer.Status))}");
+            $"Expected {exchange.Answers.Count} responses, got {string.Join(", ", answers.Select(answer => answer.Status))}");
         var undecided = more.Count(answer => answer.Session is not null);
         Ensure(
             undecided <= exchange.UndecidedSessions,
-            $"{undecided} sessions came of what names the page {exchange.UndecidedSessions} times");
+            $"{undecided} responses have a session, but only {exchange.UndecidedSessions} lines request the page");
     }
 
     // Each document is a session that a visitor got. It has as many views as responses, or more if visitors left early.
@@ -250,7 +249,7 @@ public partial class HostileInputTests
 
         public void ShouldBeWellFormed()
         {
-            Ensure(Statuses.Contains(Status), $"{Status} is no answer to anything");
+            Ensure(Statuses.Contains(Status), $"{Status} is not an expected status");
             Ensure(Session is null || Status == 200, $"{Status} has a session");
             Ensure(!IsTheApps || Private.All(Has), $"{Status} has not all headers:\n{Headers}");
             Ensure(!Has("Server:"), $"It names its server:\n{Headers}");

@@ -4,7 +4,7 @@ using Greeter.Tests.Infrastructure;
 
 namespace Greeter.Tests;
 
-/// <summary>Several instances that serve one session at the same time: each response counts, and no instance starves.</summary>
+/// <summary>Several instances that serve one session at the same time: each response counts.</summary>
 [Collection(nameof(Alone)), Trait("Category", "Slow")]
 public sealed class InstancesTests(InstancesTests.FourInstances running) : IClassFixture<InstancesTests.FourInstances>
 {
@@ -21,7 +21,6 @@ public sealed class InstancesTests(InstancesTests.FourInstances running) : IClas
         var apps = running.Apps.Take(instances).ToList();
         var session = (await apps[0].VisitAsync()).Id;
         var counts = new ConcurrentBag<long>();
-        var served = new int[instances];
 
         await Task.WhenAll(Enumerable.Range(0, instances * clients).Select(client => Task.Run(async () =>
         {
@@ -30,13 +29,11 @@ public sealed class InstancesTests(InstancesTests.FourInstances running) : IClas
                 var visit = await apps[client % instances].VisitAsync(session);
                 visit.Status.Should().Be(HttpStatusCode.OK);
                 counts.Add(visit.Views);
-                Interlocked.Increment(ref served[client % instances]);
             }
         })));
 
         counts.Order().Should().Equal(
             Enumerable.Range(2, counts.Count).Select(i => (long)i), "no number is missing or shown twice");
-        served.Should().NotContain(0);
     }
 
     /// <summary>Four instances of the app on one database.</summary>

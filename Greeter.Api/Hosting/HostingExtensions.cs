@@ -3,7 +3,7 @@ using Microsoft.AspNetCore.Http.Timeouts;
 
 namespace Greeter.Api.Hosting;
 
-/// <summary>Lists everything around the app's one page, in order. Each concern has a file of its own in this folder.</summary>
+/// <summary>Lists everything around the app's one page, in order. What needs more than a line has a file of its own here.</summary>
 internal static class HostingExtensions
 {
     /// <summary>Adds the services.</summary>
@@ -13,7 +13,7 @@ internal static class HostingExtensions
         var settings = new Settings(builder.Configuration, builder.Environment);
         builder.Services.AddSingleton(settings);
         builder.AddListenAddress();
-        builder.AddSecurityHeaders();
+        builder.RemoveServerHeader();
         builder.Services.AddProxyAndHttps();
         builder.Services.AddRequestTimeouts(options =>
             options.DefaultPolicy = new RequestTimeoutPolicy { Timeout = settings.RequestTimeout });
@@ -22,7 +22,7 @@ internal static class HostingExtensions
         builder.Services.AddShutdownDelay(settings);
     }
 
-    /// <summary>Adds the middleware that every request passes through before it reaches the page.</summary>
+    /// <summary>Tells the log its project, and adds the middleware that every request passes through before it reaches the page.</summary>
     public static void UseHosting(this WebApplication app)
     {
         app.SetTraceProject();

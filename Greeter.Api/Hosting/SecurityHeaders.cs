@@ -3,8 +3,8 @@ namespace Greeter.Api.Hosting;
 /// <summary>Sets the headers that keep a visitor's page private.</summary>
 internal static class SecurityHeaders
 {
-    /// <summary>Removes the <c>Server</c> header.</summary>
-    public static void AddSecurityHeaders(this WebApplicationBuilder builder) =>
+    /// <summary>Removes the header with the server's name from every response.</summary>
+    public static void RemoveServerHeader(this WebApplicationBuilder builder) =>
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
 
     /// <summary>Adds the headers to every response, errors included.</summary>

@@ -6,7 +6,7 @@ namespace Greeter.Api.Hosting;
 /// <summary>Explains why the app can't start.</summary>
 internal static class StartupFailure
 {
-    /// <summary>Returns what happened and what to do, or null for a bug in the app, which needs the stack trace.</summary>
+    /// <summary>Returns what happened and what to do, or null if no setting can be the reason: a bug needs its stack trace.</summary>
     public static string? Explain(Exception exception) => exception switch
     {
         IOException { InnerException: AddressInUseException } =>

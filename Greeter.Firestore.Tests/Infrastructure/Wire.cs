@@ -29,7 +29,7 @@ internal sealed class Wire(HttpMessageHandler server) : DelegatingHandler(server
 
     /// <summary>Gets or sets what happens between a response and the client that receives it: from the method and the number of its
     /// earlier calls.</summary>
-    public Func<string, int, Task>? HasResponded { get; set; }
+    public Func<string, int, Task>? AfterResponse { get; set; }
 
     /// <summary>Fails the first calls of a method with these statuses.</summary>
     public void Fail(string method, params StatusCode[] statuses) => Respond = (called, earlier, _) =>
@@ -56,9 +56,9 @@ internal sealed class Wire(HttpMessageHandler server) : DelegatingHandler(server
         }
         var response = Respond is null ? null : await Respond(method, earlier, cancellationToken);
         response ??= await base.SendAsync(request, cancellationToken);
-        if (HasResponded is not null)
+        if (AfterResponse is not null)
         {
-            await HasResponded(method, earlier);
+            await AfterResponse(method, earlier);
         }
         return response;
     }

@@ -12,8 +12,8 @@ internal static class WriteExtensions
     public static string Name(this Write write) => write.Update?.Name ?? write.Delete;
 
     /// <summary>Returns the document after the write; null after a delete.</summary>
-    /// <remarks>Without a mask, an update replaces all fields. With a mask, it replaces the fields that the mask names, and removes
-    /// those of them that it doesn't contain.</remarks>
+    /// <remarks>Without a mask, an update replaces all fields. With a mask, it replaces the fields that the mask names. A field that the
+    /// mask names and the update lacks is removed.</remarks>
     /// <param name="write">The write.</param>
     /// <param name="current">The document before the write, which stays as it is; null if it doesn't exist.</param>
     /// <param name="updateTime">The document's update time after the write.</param>

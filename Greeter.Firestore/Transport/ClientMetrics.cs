@@ -25,9 +25,9 @@ internal static class ClientMetrics
     public static Counter<long> CacheHits { get; } =
         Meter.CreateCounter<long>("greeter.firestore.cache.hits", "{transaction}", "Transactions whose cached reads were current.");
 
-    /// <summary>Gets the number of reads that the cache couldn't answer.</summary>
+    /// <summary>Gets the number of reads in a first attempt that weren't from the cache.</summary>
     public static Counter<long> CacheMisses { get; } =
-        Meter.CreateCounter<long>("greeter.firestore.cache.misses", "{read}", "Reads of documents that weren't cached.");
+        Meter.CreateCounter<long>("greeter.firestore.cache.misses", "{read}", "Reads in a first attempt that weren't from the cache.");
 
     /// <summary>Gets the number of transactions whose commit rejected a cached read.</summary>
     public static Counter<long> CacheStaleHits { get; } =
@@ -35,7 +35,7 @@ internal static class ClientMetrics
 
     /// <summary>Awaits a call and records its duration and status.</summary>
     /// <param name="method">The method: <c>/package.Service/Method</c>.</param>
-    /// <param name="started">When the call started, as <see cref="Stopwatch"/> has it.</param>
+    /// <param name="started">When the call started: a timestamp of <see cref="Stopwatch"/>.</param>
     /// <param name="call">The call.</param>
     public static Task<T> MeasureAsync<T>(string method, long started, Task<T> call) =>
         CallDuration.Enabled ? RecordDurationAsync(method, started, call) : call;

@@ -8,7 +8,7 @@ internal sealed partial class FirestoreConnection(FirestoreDb database, Firestor
 {
     public FirestoreDb Database { get; } = database;
 
-    /// <summary>Gets where the documents are, for people.</summary>
+    /// <summary>Gets a description of where the documents are, for the log.</summary>
     public string Location { get; } = location;
 
     public void Dispose() => client.Dispose();

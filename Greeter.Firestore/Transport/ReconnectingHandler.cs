@@ -81,7 +81,7 @@ internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create, TimeP
 
     private sealed class Connections(HttpMessageHandler handler)
     {
-        /// <summary>When the latest response began, as <see cref="TimeProvider.GetTimestamp"/> has it.</summary>
+        /// <summary>When the latest response began: a timestamp of the handler's <see cref="TimeProvider"/>.</summary>
         public long LastResponse;
 
         public HttpMessageInvoker Invoker { get; } = new(handler);

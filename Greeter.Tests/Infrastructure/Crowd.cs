@@ -85,8 +85,14 @@ internal sealed class Crowd : IDisposable
         await Task.WhenAll(visitors);
     }
 
-    /// <summary>Visits the app once.</summary>
-    public async Task<Answer> VisitAsync(int visitor, string? id)
+    public void Dispose()
+    {
+        stopping.Cancel();
+        stopping.Dispose();
+        client.Dispose();
+    }
+
+    private async Task<Answer> VisitAsync(int visitor, string? id)
     {
         var started = Stopwatch.GetTimestamp();
         Visit? visit = null;
@@ -101,13 +107,6 @@ internal sealed class Crowd : IDisposable
         var answer = new Answer(visitor, id, Stopwatch.GetElapsedTime(started), visit);
         answers.Enqueue(answer);
         return answer;
-    }
-
-    public void Dispose()
-    {
-        stopping.Cancel();
-        stopping.Dispose();
-        client.Dispose();
     }
 
     // An emulator that has just started may be too slow for the first requests.

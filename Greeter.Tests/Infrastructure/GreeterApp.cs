@@ -81,10 +81,10 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
     }
 
     /// <summary>Visits the app once, with this cookie or without one.</summary>
-    public async Task<Visit> VisitAsync(string? cookie = null, HttpMethod? method = null)
+    public async Task<Visit> VisitAsync(string? cookie = null)
     {
         using var visitor = CreateVisitor(cookies: false);
-        using var request = new HttpRequestMessage(method ?? HttpMethod.Get, "/");
+        using var request = new HttpRequestMessage(HttpMethod.Get, "/");
         if (cookie is not null)
         {
             request.Headers.TryAddWithoutValidation("Cookie", $"session_id={cookie}");

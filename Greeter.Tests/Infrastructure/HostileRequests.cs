@@ -66,7 +66,7 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
     [
         "a", "a.example.com:8080", "[::1]", "127.0.0.1", "a_b", "A", "a:99999", new('h', 3000),
     ];
-    private static readonly string[] HostsThatAreNone = ["a..!", "!b..", "xn--", "xn--a-!", new string('a', 70) + "!"];
+    private static readonly string[] InvalidHosts = ["a..!", "!b..", "xn--", "xn--a-!", new string('a', 70) + "!"];
     private static readonly string[] HarmlessHeaders =
     [
         "X-Forwarded-For: 1.2.3.4", "X-Forwarded-Host: evil.example.com", "X-Forwarded-Prefix: /evil", "X-Forwarded-Proto: https",
@@ -88,7 +88,7 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
         "a=b", "=", ";", "session_id", "session_idx=1", "x=\"", "a=b=c", "$Version=1", "__Host-session_id=x", "Session_Id=x", ",",
         "a=" + new string('c', 4000),
     ];
-    private static readonly string[] IdsThatAreNone =
+    private static readonly string[] InvalidIds =
     [
         "", "x", "0", ".", "..", "__x__", "a/b", "%00", "%2e%2e", "%0d%0aSet-Cookie:a", "\"", "\u0001", "\u007f", "../sessions/x",
         "%F0%9F%98%80", "{0}", "%", new('i', 16000),
@@ -266,7 +266,7 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
                     answers.Add(new(200));
                     break;
                 case 14:
-                    AddForwarded(Pick(HostsThatAreNone), Pick("http", "https", "x"), connection);
+                    AddForwarded(Pick(InvalidHosts), Pick("http", "https", "x"), connection);
                     answers.Add(new(400));
                     break;
                 case 15:
@@ -318,13 +318,13 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
             {
                 < 400 => ($"session_id={known}", known),
                 < 440 => ($"{Pick(OtherCookies)}; session_id={known}", Expected.AnySession),
-                < 470 => ($"session_id={known}; session_id={Pick(IdsThatAreNone)}; session_id={Pick(sessions)}",
+                < 470 => ($"session_id={known}; session_id={Pick(InvalidIds)}; session_id={Pick(sessions)}",
                 Expected.AnySession),
                 < 490 => ($"session_id={known}\r\nCookie: session_id={Pick(sessions)}", Expected.AnySession),
                 < 491 => ($"session_id={known.ToUpperInvariant()}x", Expected.NewSession),
                 < 492 => ($"session_id={random.NextInt64():x16}{random.NextInt64():x16}", Expected.NewSession),
                 < 493 => ($"session_id={new Guid(RandomBytes(16))}", Expected.NewSession),
-                < 497 => ($"session_id={Pick(IdsThatAreNone)}", Expected.NewSession),
+                < 497 => ($"session_id={Pick(InvalidIds)}", Expected.NewSession),
                 < 499 => (Pick(OtherCookies), Expected.NewSession),
                 _ => ("", Expected.NewSession),
             };

@@ -19,7 +19,7 @@ public sealed class Load : IDisposable
         this.visitors = [.. Enumerable.Range(0, visitors).Select(_ => Task.Run(ReloadAsync))];
     }
 
-    public sealed record Answer(HttpStatusCode Status, TimeSpan Duration, string? Id, long Views);
+    public sealed record Answer(HttpStatusCode Status, TimeSpan Duration);
 
     /// <summary>Waits until a visit that starts from now on gets this status code.</summary>
     public async Task UntilAsync(HttpStatusCode status)
@@ -57,7 +57,7 @@ public sealed class Load : IDisposable
         {
             var started = Stopwatch.GetTimestamp();
             var visit = await Visit.SendAsync(client, app, id);
-            answers.Enqueue(new Answer(visit.Status, Stopwatch.GetElapsedTime(started), visit.Id, visit.Views));
+            answers.Enqueue(new Answer(visit.Status, Stopwatch.GetElapsedTime(started)));
             id = visit.Id ?? id;
             if (visit.Status != HttpStatusCode.OK)
             {
