@@ -252,13 +252,15 @@ public sealed class DocumentCacheTests : IDisposable
         cache.Find("a")!.UpdateTime.Should().Be(At(2));
     }
 
-    [Fact]
-    public void Cache_is_limited_in_bytes_and_keeps_the_latest_documents()
+    [Theory]
+    [InlineData(300, 1 << 20)]
+    [InlineData(200_000, 600)]
+    public void Cache_is_limited_in_bytes_and_keeps_the_latest_documents(int documents, int bytes)
     {
-        const int Documents = 300, DocumentBytes = 1 << 20;
         var cache = new DocumentCache();
-        var text = new string('x', DocumentBytes);
-        for (var i = 1; i <= Documents; i++)
+        // An entry takes about 500 bytes beside the text.
+        var text = new string('x', bytes - 500);
+        for (var i = 1; i <= documents; i++)
         {
             var document = Version($"{i}", i);
             document.Fields["text"] = new Value { StringValue = text };
@@ -266,8 +268,8 @@ public sealed class DocumentCacheTests : IDisposable
         }
 
         // A full cache is compacted in the background.
-        int Count() => Enumerable.Range(1, Documents).Count(i => cache.Find($"{i}")?.UpdateTime is not null);
-        SpinWait.SpinUntil(() => Count() < DocumentCache.MaxBytes / DocumentBytes, TimeSpan.FromSeconds(10)).Should().BeTrue();
+        int Count() => Enumerable.Range(1, documents).Count(i => cache.Find($"{i}")?.UpdateTime is not null);
+        SpinWait.SpinUntil(() => Count() < DocumentCache.MaxBytes / bytes, TimeSpan.FromSeconds(10)).Should().BeTrue();
         Count().Should().BeGreaterThan(10);
     }
 

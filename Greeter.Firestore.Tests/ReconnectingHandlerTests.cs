@@ -52,6 +52,25 @@ public class ReconnectingHandlerTests
         (await GetConnectionAsync(client, server)).Should().Be(connection);
     }
 
+    [Fact]
+    public async Task Replaced_connection_is_closed()
+    {
+        var handlers = new List<ClosableHandler>();
+        await using var server = await FakeServer.StartAsync(context => RespondAsync(context, Task.CompletedTask));
+        using var client = new HttpMessageInvoker(new ReconnectingHandler(
+            () =>
+            {
+                handlers.Add(new ClosableHandler());
+                return handlers[^1];
+            },
+            time));
+
+        await HangAsync(client, server, Threshold);
+        await GetConnectionAsync(client, server);
+
+        handlers.Select(handler => handler.IsClosed).Should().Equal(true, false);
+    }
+
     private static async Task RespondAsync(HttpContext context, Task release)
     {
         if (context.Request.Path == "/hang")
@@ -100,5 +119,16 @@ public class ReconnectingHandlerTests
             VersionPolicy = HttpVersionPolicy.RequestVersionExact,
         };
         return await client.SendAsync(request, cancellationToken);
+    }
+
+    private sealed class ClosableHandler() : DelegatingHandler(new SocketsHttpHandler())
+    {
+        public bool IsClosed { get; private set; }
+
+        protected override void Dispose(bool disposing)
+        {
+            IsClosed = true;
+            base.Dispose(disposing);
+        }
     }
 }
