@@ -17,8 +17,8 @@ internal sealed class CachedDocument(TimeProvider time)
     /// <summary>The number of pauses that the time slice of an instance lasts.</summary>
     public const int PausesInTimeSlice = 6;
 
-    /// <summary>The longest time of a call that makes gaps longer, in milliseconds. The callback and the pauses of a transaction count
-    /// as a part of its call.</summary>
+    /// <summary>The most that one call counts in the length of a gap, in milliseconds. A transaction with a slow callback must not make a
+    /// long gap.</summary>
     private const int LongestCall = 250;
 
     /// <summary>How long after a conflict another instance is assumed to write the document, in seconds.</summary>
