@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Net;
 using System.Net.Http.Json;
@@ -66,14 +67,20 @@ public sealed class FaultTests(ITestOutputHelper output)
     public Task Malformed_server_causes_no_wrong_or_late_response_and_loses_no_view() => ShouldRecoverInGroupsAsync(
         Servers, async servers =>
         {
-            RequestDelegate answer = _ => Task.CompletedTask;
-            await using var server = await FakeServer.StartAsync(answer);
+            var (current, answered) = (servers[0], new ConcurrentDictionary<string, bool>());
+            await using var server = await FakeServer.StartAsync(context =>
+            {
+                answered[current.Key] = true;
+                return current.Value(context);
+            });
 
             await ShouldRecoverFromAsync([.. servers.Select(fault => (fault.Key, new Action<Relay>(relay =>
             {
-                answer = fault.Value;
+                current = fault;
                 relay.Redirect(server.Authority);
             })))]);
+
+            answered.Keys.Should().BeEquivalentTo(servers.Select(fault => fault.Key), "each server must have been called");
         });
 
     [EmulatorFact(Improvement.Contention)]
