@@ -67,10 +67,10 @@ public sealed class Emulator : IAsyncDisposable
     }
 
     /// <summary>Stops the emulator in the middle of whatever it does, as a machine that is out of memory would.</summary>
-    public void Freeze() => Signal("STOP");
+    public Task FreezeAsync() => SignalAsync("STOP");
 
     /// <summary>Lets a frozen emulator continue.</summary>
-    public void Thaw() => Signal("CONT");
+    public Task ThawAsync() => SignalAsync("CONT");
 
     public async ValueTask DisposeAsync()
     {
@@ -95,6 +95,6 @@ public sealed class Emulator : IAsyncDisposable
         GivenHost is null ? StartAsync(FreePort()) : Task.FromResult(new Emulator(GivenHost, null));
 
     // To the emulator alone: gcloud only waits for it, and the watcher in its process group must not stop.
-    private void Signal(string name) =>
-        Command.RunAsync("", "pkill", ["--signal", name, "--pgroup", $"{process!.Id}", "java"]).GetAwaiter().GetResult();
+    private Task<string> SignalAsync(string name) =>
+        Command.RunAsync("", "pkill", ["--signal", name, "--pgroup", $"{process!.Id}", "java"]);
 }

@@ -122,9 +122,9 @@ public class FailureTests
         await load.UntilAsync(HttpStatusCode.ServiceUnavailable);
         emulator = await Emulator.StartAsync(port);
         await load.UntilAsync(HttpStatusCode.OK);
-        emulator.Freeze();
+        await emulator.FreezeAsync();
         await load.UntilAsync(HttpStatusCode.ServiceUnavailable);
-        emulator.Thaw();
+        await emulator.ThawAsync();
         await load.UntilAsync(HttpStatusCode.OK);
         var answers = await load.StopAsync();
         await emulator.DisposeAsync();
