@@ -2,11 +2,16 @@ using Microsoft.AspNetCore.Http.Timeouts;
 
 namespace Greeter.Api.Hosting;
 
-/// <summary>Turns exceptions into responses: 500 for configuration errors, 503 for transient errors.</summary>
+/// <summary>Limits the time of a request, and turns exceptions into responses: 500 for configuration errors, 503 for transient errors
+/// and after the timeout.</summary>
 internal static class FailureResponses
 {
     private const string PageFor503 = "<body>We couldn't load your greeting right now. Please try again in a moment.</body>";
     private const string PageFor500 = "<body>We couldn't load your greeting. The log of this site tells its operator why.</body>";
+
+    /// <summary>Adds the timeout of all requests.</summary>
+    public static void AddRequestTimeout(this IServiceCollection services, Settings settings) => services.AddRequestTimeouts(
+        options => options.DefaultPolicy = new RequestTimeoutPolicy { Timeout = settings.RequestTimeout });
 
     /// <summary>Logs an exception with advice, and responds with a page. Does nothing if the client has disconnected.</summary>
     /// <remarks>UseExceptionHandler doesn't fit: it handles a request that timed out as if its client had disconnected.</remarks>

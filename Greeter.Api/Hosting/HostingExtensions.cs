@@ -1,5 +1,4 @@
 using Greeter.Api.Logging;
-using Microsoft.AspNetCore.Http.Timeouts;
 
 namespace Greeter.Api.Hosting;
 
@@ -15,8 +14,7 @@ internal static class HostingExtensions
         builder.AddListenAddress();
         builder.RemoveServerHeader();
         builder.Services.AddProxyAndHttps();
-        builder.Services.AddRequestTimeouts(options =>
-            options.DefaultPolicy = new RequestTimeoutPolicy { Timeout = settings.RequestTimeout });
+        builder.Services.AddRequestTimeout(settings);
         builder.Services.AddFirestoreDatabase(builder.Configuration);
         builder.Services.AddHealth();
         builder.Services.AddShutdownDelay(settings);
