@@ -112,7 +112,7 @@ public class ProcessTests
     {
         using var folder = new TemporaryFolder();
 
-        var (exitCode, output) = await GreeterProcess.RunAsync(["--urls", "foo"], Documents.InFolder(folder));
+        var (exitCode, output) = await GreeterProcess.RunAsync(["--urls", "foo"], await Documents.InDevelopmentAsync(folder));
 
         exitCode.Should().Be(1);
         output.Split('\n').Where(line => line.Contains("Greeter can't start", StringComparison.Ordinal))
