@@ -79,16 +79,18 @@ public sealed class CredentialTests : IDisposable
         await using var app = await StartAsync(
             firestore, ("GCE_METADATA_HOST", metadata.Authority), ("GOOGLE_CLOUD_PROJECT", "renewal"), ("HOME", folder.Path));
 
-        using (var load = new Load(app.Address, visitors: 16))
+        // Google's library renews the token while the calls continue with the one that they have.
+        for (var round = 0; round < 20 && !Authorizations().Contains("Bearer token-2"); round++)
         {
-            await load.UntilAsync(HttpStatusCode.OK);
-            await load.UntilAsync(HttpStatusCode.OK);
-            (await load.StopAsync()).Should().OnlyContain(answer => answer.Status == HttpStatusCode.OK);
+            var visits = await Task.WhenAll(Enumerable.Range(0, 16).Select(_ => app.VisitAsync()));
+            visits.Should().OnlyContain(visit => visit.Status == HttpStatusCode.OK);
         }
 
         tokens.Should().Be(2);
-        firestore.Server.Requests.Select(request => request.Headers["authorization"]).Distinct()
-            .Should().BeEquivalentTo("Bearer token-1", "Bearer token-2");
+        Authorizations().Should().BeEquivalentTo("Bearer token-1", "Bearer token-2");
+
+        IEnumerable<string> Authorizations() =>
+            firestore.Server.Requests.Select(request => request.Headers["authorization"]).Distinct();
     }
 
     [ImprovementFact(Improvement.Advice)]

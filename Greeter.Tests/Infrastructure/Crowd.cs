@@ -4,8 +4,8 @@ using System.Net;
 
 namespace Greeter.Tests.Infrastructure;
 
-/// <summary>Visitors who reload until they are stopped, each time from any of the app's instances. Some have a session of their
-/// own, some share one, and some never send a cookie.</summary>
+/// <summary>Visitors who reload until they are stopped, each time from any of the app's instances, with a longer pause after a
+/// failure. Some have a session of their own, some share one, and some never send a cookie.</summary>
 internal sealed class Crowd : IDisposable
 {
     private const int Loners = 6;
@@ -25,9 +25,10 @@ internal sealed class Crowd : IDisposable
     /// <summary>The result of one visit.</summary>
     /// <param name="Visitor">The number of the visitor.</param>
     /// <param name="Sent">The session ID in the cookie, or null.</param>
+    /// <param name="Started">The timestamp before the request.</param>
     /// <param name="Duration">The time until the response.</param>
     /// <param name="Visit">The response, or null if the instance ended before it responded.</param>
-    public sealed record Answer(int Visitor, string? Sent, TimeSpan Duration, Visit? Visit)
+    public sealed record Answer(int Visitor, string? Sent, long Started, TimeSpan Duration, Visit? Visit)
     {
         public bool IsView => Visit?.Status == HttpStatusCode.OK;
     }
@@ -46,14 +47,14 @@ internal sealed class Crowd : IDisposable
             var id = visitor < Loners ? await crowd.NewSessionAsync(number) : isNewcomer ? null : shared;
             crowd.visitors.Add(Task.Run(() => crowd.ReloadAsync(number, id)));
         }
-        await crowd.UntilAllAreServedAsync(TimeSpan.FromSeconds(20));
+        await crowd.UntilAllGetAsync(HttpStatusCode.OK, TimeSpan.FromSeconds(20));
         return crowd;
     }
 
-    /// <summary>Waits until every visitor has had a view that they requested from now on.</summary>
+    /// <summary>Waits until every visitor has had a response with this status code to a request from now on.</summary>
     /// <returns>The time that it took.</returns>
-    public Task<TimeSpan> UntilAllAreServedAsync(TimeSpan patience) =>
-        UntilAllHaveAsync(answer => answer.IsView, () => true, patience);
+    public Task<TimeSpan> UntilAllGetAsync(HttpStatusCode status, TimeSpan patience) =>
+        UntilAllHaveAsync(answer => answer.Visit?.Status == status, () => true, patience);
 
     /// <summary>Waits until every visitor has had any response to a request from now on, and a condition holds.</summary>
     public Task UntilAllAreAnsweredAsync(Func<bool> condition, TimeSpan patience) =>
@@ -62,9 +63,8 @@ internal sealed class Crowd : IDisposable
     private async Task<TimeSpan> UntilAllHaveAsync(Func<Answer, bool> counts, Func<bool> condition, TimeSpan patience)
     {
         var started = Stopwatch.GetTimestamp();
-        // The next response of each visitor may belong to an earlier request.
-        var skipped = answers.Count + visitors.Count;
-        while (answers.Skip(skipped).Where(counts).DistinctBy(answer => answer.Visitor).Count() < visitors.Count || !condition())
+        while (!condition() || visitors.Count > answers
+            .Where(answer => answer.Started > started && counts(answer)).DistinctBy(answer => answer.Visitor).Count())
         {
             if (visitors.Find(visitor => visitor.IsCompleted) is { } failed)
             {
@@ -104,7 +104,7 @@ internal sealed class Crowd : IDisposable
         {
             // The instance was killed.
         }
-        var answer = new Answer(visitor, id, Stopwatch.GetElapsedTime(started), visit);
+        var answer = new Answer(visitor, id, started, Stopwatch.GetElapsedTime(started), visit);
         answers.Enqueue(answer);
         return answer;
     }
@@ -126,8 +126,8 @@ internal sealed class Crowd : IDisposable
     {
         while (!stopping.IsCancellationRequested)
         {
-            await VisitAsync(visitor, id);
-            await Task.Delay(10);
+            var answer = await VisitAsync(visitor, id);
+            await Task.Delay(answer.IsView ? 10 : 50);
         }
     }
 }
