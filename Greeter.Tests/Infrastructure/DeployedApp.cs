@@ -6,13 +6,9 @@ namespace Greeter.Tests.Infrastructure;
 /// <summary>What holds for the app on every platform.</summary>
 internal static class DeployedApp
 {
-    /// <summary>Gets the properties of a build, which MSBuild also reads from the environment: the packages of the app under test, and
-    /// no analyzers on a laptop, where they have just run.</summary>
-    public static (string, string)[] Properties { get; } =
-    [
-        ("OfficialPackages", Improvement.IsMissing ? "true" : ""),
-        ("RunAnalyzers", Repository.IsOnCI ? "true" : "false"),
-    ];
+    /// <summary>Gets the property of a build, which MSBuild also reads from the environment, for the packages of the app under test.
+    /// </summary>
+    public static (string, string) Packages { get; } = ("OfficialPackages", Improvement.IsMissing ? "true" : "");
 
     /// <summary>Asserts that the build is one program for any 10.0 runtime, compiled ahead of time.</summary>
     public static void ShouldBeReadyToStart(string output)

@@ -4,10 +4,11 @@ using Greeter.Tests.Infrastructure;
 
 namespace Greeter.Tests;
 
-/// <summary>Rehearses the deployment to App Engine: gcloud's own commands, and those of Google's buildpack on the uploaded files.
+/// <summary>Rehearses the deployments: gcloud's own commands, and the commands and start lines of Google's and Heroku's buildpacks.
 /// </summary>
+/// <remarks>The builds take half a minute each, so they run only in CI. Elsewhere, the start lines run the app under test.</remarks>
 [Trait("Category", "Slow")]
-public sealed class AppEngineTests
+public sealed class DeploymentTests
 {
     private static readonly string AppYaml = Path.Combine(Repository.Root, "app.yaml");
 
@@ -81,24 +82,8 @@ public sealed class AppEngineTests
     public async Task App_Engine_builds_and_serves_what_gcloud_uploads()
     {
         using var folder = new TemporaryFolder();
-        var source = Path.Combine(folder.Path, "source");
-        var output = Path.Combine(folder.Path, "bin");
-        Repository.Copy(await Gcloud.ListUploadAsync(Repository.Root), source);
-        var variables = BuildVariables(await Gcloud.ParseAppYamlAsync(Path.Combine(source, "app.yaml")));
-        var project = variables.Single(one => one.Key == "GOOGLE_BUILDABLE").Value;
-        var packages = Path.Combine(folder.Path, "packages");
-        (string, string)[] properties = [.. variables, .. DeployedApp.Properties];
+        var output = Repository.IsOnCI ? await PublishAsGoogleAsync(folder.Path) : AppContext.BaseDirectory;
 
-        // The commands of Google's buildpack: github.com/GoogleCloudPlatform/buildpacks, cmd/dotnet/publish
-        await Command.RunAsync(source, "dotnet", ["restore", "--packages", packages, project], properties);
-        string[] publish =
-        [
-            "publish", "-nologo", "--verbosity", "minimal", "--configuration", "Release", "--output", output, "--no-restore",
-            "--packages", packages, project,
-        ];
-        await Command.RunAsync(source, "dotnet", publish, properties);
-
-        DeployedApp.ShouldBeReadyToStart(output);
         await using var app = await GreeterProcess.StartLineAsync(
             "/",
             $"cd {output} && exec dotnet Greeter.Api.dll",
@@ -112,19 +97,73 @@ public sealed class AppEngineTests
         await DeployedApp.ShouldServeBehindAProxyAsync(app);
     }
 
-    [Fact]
-    public async Task Local_build_is_portable_and_downloads_no_compiler()
+    [DeploymentFact]
+    public async Task Heroku_builds_and_serves_the_solution()
     {
-        var project = Path.Combine(Repository.Root, "Greeter.Api", "Greeter.Api.csproj");
+        using var folder = new TemporaryFolder();
+        var output = Repository.IsOnCI ? await PublishAsHerokuAsync(folder.Path) : AppContext.BaseDirectory;
 
-        var properties = await Command.RunAsync(
-            Repository.Root,
-            "dotnet",
-            ["msbuild", project, "-getProperty:RuntimeIdentifier,RuntimeIdentifiers,PublishReadyToRun"]);
+        await using var app = await GreeterProcess.StartLineAsync(
+            folder.Path,
+            $"cd {output}; ./Greeter.Api --urls http://*:$PORT",
+            ("DYNO", "web.1"),
+            ("GOOGLE_CLOUD_PROJECT", "deployed"),
+            ("FIRESTORE_EMULATOR_HOST", (await Emulator.SharedAsync()).Host));
+        await DeployedApp.ShouldServeBehindAProxyAsync(app);
+    }
 
-        using var json = JsonDocument.Parse(properties);
-        json.RootElement.GetProperty("Properties").EnumerateObject().Select(property => property.Value.GetString())
-            .Should().HaveCount(3).And.AllBe("");
+    [Theory]
+    [InlineData("GOOGLE_BUILDABLE=Greeter.Api/Greeter.Api.csproj", true)]
+    [InlineData("RuntimeIdentifier=linux-x64", true)]
+    [InlineData("Configuration=Release", false)]
+    public async Task Only_the_platforms_compile_ahead_of_time_and_a_local_build_is_portable(string property, bool isPlatform)
+    {
+        string[] evaluate = ["msbuild", "Greeter.Api", $"-p:{property}", "-getProperty:RuntimeIdentifier,PublishReadyToRun"];
+
+        using var json = JsonDocument.Parse(await Command.RunAsync(Repository.Root, "dotnet", evaluate));
+
+        var properties = json.RootElement.GetProperty("Properties");
+        (properties.GetProperty("PublishReadyToRun").GetString() == "true").Should().Be(isPlatform);
+        (properties.GetProperty("RuntimeIdentifier").GetString() != "").Should().Be(isPlatform);
+    }
+
+    private static async Task<string> PublishAsGoogleAsync(string folder)
+    {
+        var source = Path.Combine(folder, "source");
+        var output = Path.Combine(folder, "bin");
+        Repository.Copy(await Gcloud.ListUploadAsync(Repository.Root), source);
+        var variables = BuildVariables(await Gcloud.ParseAppYamlAsync(Path.Combine(source, "app.yaml")));
+        var project = variables.Single(one => one.Key == "GOOGLE_BUILDABLE").Value;
+        var packages = Path.Combine(folder, "packages");
+        (string, string)[] properties = [.. variables, DeployedApp.Packages];
+
+        // The commands of Google's buildpack: github.com/GoogleCloudPlatform/buildpacks, cmd/dotnet/publish
+        await Command.RunAsync(source, "dotnet", ["restore", "--packages", packages, project], properties);
+        string[] publish =
+        [
+            "publish", "-nologo", "--verbosity", "minimal", "--configuration", "Release", "--output", output, "--no-restore",
+            "--packages", packages, project,
+        ];
+        await Command.RunAsync(source, "dotnet", publish, properties);
+
+        DeployedApp.ShouldBeReadyToStart(output);
+        return output;
+    }
+
+    private static async Task<string> PublishAsHerokuAsync(string folder)
+    {
+        const string Output = "Greeter.Api/bin/publish";
+        Repository.Copy(Repository.Sources(), folder);
+
+        // The command of Heroku's buildpack: github.com/heroku/buildpacks-dotnet
+        string[] publish = ["publish", "Greeter.slnx", "-c", "Release", "--runtime", "linux-x64", "-p:PublishDir=bin/publish"];
+        await Command.RunAsync(folder, "dotnet", publish, DeployedApp.Packages);
+
+        DeployedApp.ShouldBeReadyToStart(Path.Combine(folder, Output));
+        Directory.EnumerateFiles(folder, "*.runtimeconfig.json", SearchOption.AllDirectories)
+            .Where(file => file.Contains("/bin/publish/", StringComparison.Ordinal))
+            .Should().ContainSingle("Heroku starts the one published program");
+        return Output;
     }
 
     private static (string Key, string Value)[] BuildVariables(JsonElement app) =>
