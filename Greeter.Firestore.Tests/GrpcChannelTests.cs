@@ -377,7 +377,10 @@ public class GrpcChannelTests
     [Fact]
     public async Task Refused_connection_is_unavailable_and_the_message_has_the_address()
     {
-        var address = new Uri($"http://127.0.0.1:{Emulator.FreePort()}");
+        // It has a port, but doesn't listen.
+        using var server = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        server.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        var address = new Uri($"http://{server.LocalEndPoint}");
         using var channel = new GrpcChannel(new SocketsHttpHandler(), address, null, Long);
 
         var e = await FailAsync(channel);

@@ -7,7 +7,7 @@ namespace Greeter.Testing;
 /// <summary>Google's Firestore emulator: the one in FIRESTORE_EMULATOR_HOST, or one that is started on a free port.</summary>
 public sealed class Emulator : IAsyncDisposable
 {
-    private static readonly Lazy<Task<Emulator>> SharedInstance = new(StartAsync);
+    private static readonly Lazy<Task<Emulator>> SharedInstance = new(FindAsync);
 
     private readonly ChildProcess? process;
 
@@ -37,33 +37,31 @@ public sealed class Emulator : IAsyncDisposable
     public static Task<Emulator> SharedAsync() => SharedInstance.Value;
 
     /// <summary>Starts an emulator that a test may stop.</summary>
-    public static async Task<Emulator> StartAsync(int port)
+    public static async Task<Emulator> StartAsync()
     {
         const string Options = "JDK_JAVA_OPTIONS";
-        var host = $"127.0.0.1:{port}";
-        var process = ChildProcess.Start(
-            ["gcloud", "emulators", "firestore", "start", $"--host-port={host}", "--quiet"],
-            IsOptimized ? [] : [(Options, $"{Environment.GetEnvironmentVariable(Options)} -XX:TieredStopAtLevel=1")],
-            inherits: _ => true);
-        try
+        while (true)
         {
-            await process.WaitForLineAsync("Dev App Server is now running", TimeSpan.FromSeconds(90));
-            await WarmUpAsync(host);
-            return new Emulator(host, process);
+            var host = FreeHost();
+            var process = ChildProcess.Start(
+                ["gcloud", "emulators", "firestore", "start", $"--host-port={host}", "--quiet"],
+                IsOptimized ? [] : [(Options, $"{Environment.GetEnvironmentVariable(Options)} -XX:TieredStopAtLevel=1")],
+                inherits: _ => true);
+            try
+            {
+                await process.WaitForLineAsync("Dev App Server is now running", TimeSpan.FromSeconds(90));
+                await WarmUpAsync(host);
+                return new Emulator(host, process);
+            }
+            catch (Exception e)
+            {
+                await process.DisposeAsync();
+                if (!e.Message.Contains("BindException", StringComparison.Ordinal))
+                {
+                    throw;
+                }
+            }
         }
-        catch
-        {
-            await process.DisposeAsync();
-            throw;
-        }
-    }
-
-    /// <summary>Returns a port that is free now. Another process may take it before the caller does.</summary>
-    public static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     /// <summary>Stops the emulator in the middle of whatever it does, as a machine that is out of memory would.</summary>
@@ -91,8 +89,16 @@ public sealed class Emulator : IAsyncDisposable
         response.EnsureSuccessStatusCode();
     }
 
-    private static Task<Emulator> StartAsync() =>
-        GivenHost is null ? StartAsync(FreePort()) : Task.FromResult(new Emulator(GivenHost, null));
+    private static Task<Emulator> FindAsync() =>
+        GivenHost is null ? StartAsync() : Task.FromResult(new Emulator(GivenHost, null));
+
+    // With port 0, the emulator chooses one and doesn't report it. Another process may take this one first.
+    private static string FreeHost()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return listener.LocalEndpoint.ToString()!;
+    }
 
     // To the emulator alone: gcloud only waits for it, and the watcher in its process group must not stop.
     private Task<string> SignalAsync(string name) =>

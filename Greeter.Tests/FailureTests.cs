@@ -113,15 +113,16 @@ public class FailureTests
     [EmulatorFact(Improvement.RequestTimeout), Trait("Category", "Slow")]
     public async Task Every_response_is_200_or_503_in_time_while_the_emulator_restarts_and_freezes()
     {
-        var port = Emulator.FreePort();
-        var emulator = await Emulator.StartAsync(port);
+        var emulator = await Emulator.StartAsync();
+        using var relay = new Relay(emulator.Host);
         await using var app = await GreeterProcess.StartAsync(
-            ("FIRESTORE_EMULATOR_HOST", emulator.Host), ("GOOGLE_CLOUD_PROJECT", "failing"), ("Request__Timeout", "00:00:01"));
+            ("FIRESTORE_EMULATOR_HOST", relay.Host), ("GOOGLE_CLOUD_PROJECT", "failing"), ("Request__Timeout", "00:00:01"));
         using var crowd = await Crowd.GatherAsync(app.Address);
 
         await emulator.DisposeAsync();
         await crowd.UntilAllGetAsync(HttpStatusCode.ServiceUnavailable, Patience);
-        emulator = await Emulator.StartAsync(port);
+        emulator = await Emulator.StartAsync();
+        relay.Redirect(emulator.Host);
         await crowd.UntilAllGetAsync(HttpStatusCode.OK, Patience);
         await emulator.FreezeAsync();
         await crowd.UntilAllGetAsync(HttpStatusCode.ServiceUnavailable, Patience);
