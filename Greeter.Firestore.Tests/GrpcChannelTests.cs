@@ -378,7 +378,7 @@ public class GrpcChannelTests
     public async Task Refused_connection_is_unavailable_and_the_message_has_the_address()
     {
         // It has a port, but doesn't listen.
-        using var server = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        using var server = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         server.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         var address = new Uri($"http://{server.LocalEndPoint}");
         using var channel = new GrpcChannel(new SocketsHttpHandler(), address, null, Long);

@@ -40,7 +40,7 @@ public sealed class Emulator : IAsyncDisposable
     public static async Task<Emulator> StartAsync()
     {
         const string Options = "JDK_JAVA_OPTIONS";
-        while (true)
+        for (var tries = 1; ; tries++)
         {
             var host = FreeHost();
             var process = ChildProcess.Start(
@@ -56,7 +56,7 @@ public sealed class Emulator : IAsyncDisposable
             catch (Exception e)
             {
                 await process.DisposeAsync();
-                if (!e.Message.Contains("BindException", StringComparison.Ordinal))
+                if (tries == 3 || !e.Message.Contains("BindException", StringComparison.Ordinal))
                 {
                     throw;
                 }
@@ -92,7 +92,8 @@ public sealed class Emulator : IAsyncDisposable
     private static Task<Emulator> FindAsync() =>
         GivenHost is null ? StartAsync() : Task.FromResult(new Emulator(GivenHost, null));
 
-    // With port 0, the emulator chooses one and doesn't report it. Another process may take this one first.
+    // With port 0, the emulator doesn't report the port that it takes. If another process takes this one first, StartAsync tries
+    // another.
     private static string FreeHost()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);

@@ -7,7 +7,7 @@ public static class Repository
 
     public static string Root { get; } = FindRoot();
 
-    /// <summary>Gets whether this is a CI build, in which some tests are longer than on a laptop.</summary>
+    /// <summary>Gets whether the tests run in CI, where some of them take longer, and the app is also built as the platforms do.</summary>
     public static bool IsOnCI { get; } = Environment.GetEnvironmentVariable("CI") is { Length: > 0 };
 
     /// <summary>Copies the named files, paths from the root, and nothing else.</summary>

@@ -6,7 +6,8 @@ namespace Greeter.Tests;
 
 /// <summary>Rehearses the deployments: gcloud's own commands, and the commands and start lines of Google's and Heroku's buildpacks.
 /// </summary>
-/// <remarks>The builds take half a minute each, so they run only in CI. Elsewhere, the start lines run the app under test.</remarks>
+/// <remarks>The builds take half a minute each, so they run only in CI. Elsewhere, the start lines start the app that the tests
+/// have built.</remarks>
 [Trait("Category", "Slow")]
 public sealed class DeploymentTests
 {
@@ -86,7 +87,7 @@ public sealed class DeploymentTests
 
         await using var app = await GreeterProcess.StartLineAsync(
             "/",
-            $"cd {output} && exec dotnet Greeter.Api.dll",
+            $"cd '{output}' && exec dotnet Greeter.Api.dll",
             ("ASPNETCORE_URLS", "http://0.0.0.0:$PORT"),
             ("DOTNET_RUNNING_IN_CONTAINER", "true"),
             ("GOOGLE_CLOUD_PROJECT", "deployed"),
@@ -105,7 +106,7 @@ public sealed class DeploymentTests
 
         await using var app = await GreeterProcess.StartLineAsync(
             folder.Path,
-            $"cd {output}; ./Greeter.Api --urls http://*:$PORT",
+            $"cd '{output}'; ./Greeter.Api --urls http://*:$PORT",
             ("DYNO", "web.1"),
             ("GOOGLE_CLOUD_PROJECT", "deployed"),
             ("FIRESTORE_EMULATOR_HOST", (await Emulator.SharedAsync()).Host));
@@ -113,18 +114,34 @@ public sealed class DeploymentTests
     }
 
     [Theory]
-    [InlineData("GOOGLE_BUILDABLE=Greeter.Api/Greeter.Api.csproj", true)]
-    [InlineData("RuntimeIdentifier=linux-x64", true)]
-    [InlineData("Configuration=Release", false)]
-    public async Task Only_the_platforms_compile_ahead_of_time_and_a_local_build_is_portable(string property, bool isPlatform)
+    [InlineData("GOOGLE_BUILDABLE", "Greeter.Api/Greeter.Api.csproj")]
+    [InlineData("RuntimeIdentifier", "linux-x64")]
+    public async Task Platform_compiles_the_app_ahead_of_time_for_its_own_runtime(string property, string value)
     {
-        string[] evaluate = ["msbuild", "Greeter.Api", $"-p:{property}", "-getProperty:RuntimeIdentifier,PublishReadyToRun"];
+        var properties = await EvaluateAsync([$"-p:{property}={value}"], "PublishReadyToRun", "SelfContained");
 
-        using var json = JsonDocument.Parse(await Command.RunAsync(Repository.Root, "dotnet", evaluate));
+        properties.Should().Equal("true", "false");
+    }
 
-        var properties = json.RootElement.GetProperty("Properties");
-        (properties.GetProperty("PublishReadyToRun").GetString() == "true").Should().Be(isPlatform);
-        (properties.GetProperty("RuntimeIdentifier").GetString() != "").Should().Be(isPlatform);
+    [Fact]
+    public async Task Local_build_is_portable_and_downloads_no_compiler()
+    {
+        var properties = await EvaluateAsync([], "RuntimeIdentifier", "RuntimeIdentifiers", "PublishReadyToRun");
+
+        properties.Should().AllBe("");
+    }
+
+    [Fact]
+    public void Solution_publishes_one_program() => XDocument.Load(Path.Combine(Repository.Root, "Greeter.slnx"))
+        .Descendants("Project").Select(project => project.Attribute("Path")!.Value)
+        .Where(path => XDocument.Load(Path.Combine(Repository.Root, path)).Descendants("IsPublishable").All(one => one.Value != "false"))
+        .Should().Equal("Greeter.Api/Greeter.Api.csproj");
+
+    private static async Task<IEnumerable<string?>> EvaluateAsync(string[] arguments, params string[] properties)
+    {
+        string[] evaluate = ["msbuild", "Greeter.Api", $"-getProperty:{string.Join(',', properties)}", .. arguments];
+        var json = JsonElement.Parse(await Command.RunAsync(Repository.Root, "dotnet", evaluate));
+        return properties.Select(name => json.GetProperty("Properties").GetProperty(name).GetString());
     }
 
     private static async Task<string> PublishAsGoogleAsync(string folder)
@@ -135,7 +152,7 @@ public sealed class DeploymentTests
         var variables = BuildVariables(await Gcloud.ParseAppYamlAsync(Path.Combine(source, "app.yaml")));
         var project = variables.Single(one => one.Key == "GOOGLE_BUILDABLE").Value;
         var packages = Path.Combine(folder, "packages");
-        (string, string)[] properties = [.. variables, DeployedApp.Packages];
+        (string, string)[] properties = [.. variables, DeployedApp.PackagesProperty];
 
         // The commands of Google's buildpack: github.com/GoogleCloudPlatform/buildpacks, cmd/dotnet/publish
         await Command.RunAsync(source, "dotnet", ["restore", "--packages", packages, project], properties);
@@ -157,7 +174,7 @@ public sealed class DeploymentTests
 
         // The command of Heroku's buildpack: github.com/heroku/buildpacks-dotnet
         string[] publish = ["publish", "Greeter.slnx", "-c", "Release", "--runtime", "linux-x64", "-p:PublishDir=bin/publish"];
-        await Command.RunAsync(folder, "dotnet", publish, DeployedApp.Packages);
+        await Command.RunAsync(folder, "dotnet", publish, DeployedApp.PackagesProperty);
 
         DeployedApp.ShouldBeReadyToStart(Path.Combine(folder, Output));
         Directory.EnumerateFiles(folder, "*.runtimeconfig.json", SearchOption.AllDirectories)

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net;
+using System.Net.Sockets;
 using System.Text;
 using Greeter.Tests.Infrastructure;
 using Microsoft.AspNetCore.Http;
@@ -55,6 +56,24 @@ public class FailureTests
         await using var app = await StartFailingAsync((_, context) => FirestoreCalls.HangAsync(context));
 
         await ShouldBe503InTimeAsync(app, "took longer than the request timeout");
+    }
+
+    [Fact]
+    public async Task Refused_connection_returns_503_within_the_request_timeout()
+    {
+        // It has a port, but doesn't listen.
+        using var server = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        server.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        await using var app = await GreeterProcess.StartAsync(
+            ("FIRESTORE_EMULATOR_HOST", $"{server.LocalEndPoint}"),
+            ("GOOGLE_CLOUD_PROJECT", "refused"),
+            ("Request__Timeout", "00:00:01"));
+        var started = Stopwatch.GetTimestamp();
+
+        var visit = await app.VisitAsync();
+
+        Stopwatch.GetElapsedTime(started).Should().BeLessThan(TimeSpan.FromSeconds(2), "that is the request timeout and 1 s");
+        visit.Status.Should().Be(HttpStatusCode.ServiceUnavailable);
     }
 
     [EmulatorFact]
@@ -118,6 +137,7 @@ public class FailureTests
         await using var app = await GreeterProcess.StartAsync(
             ("FIRESTORE_EMULATOR_HOST", relay.Host), ("GOOGLE_CLOUD_PROJECT", "failing"), ("Request__Timeout", "00:00:01"));
         using var crowd = await Crowd.GatherAsync(app.Address);
+        var warm = crowd.Answers.Count;
 
         await emulator.DisposeAsync();
         await crowd.UntilAllGetAsync(HttpStatusCode.ServiceUnavailable, Patience);
@@ -133,7 +153,7 @@ public class FailureTests
 
         crowd.Answers.Select(answer => answer.Visit?.Status).Distinct()
             .Should().BeEquivalentTo([HttpStatusCode.OK, HttpStatusCode.ServiceUnavailable]);
-        crowd.Answers.Max(answer => answer.Duration)
+        crowd.Answers.Skip(warm).Max(answer => answer.Duration)
             .Should().BeLessThan(TimeSpan.FromSeconds(2), "that is the request timeout and 1 s");
         app.Output.Count(line => line.Contains("\"severity\":\"ERROR\"", StringComparison.Ordinal))
             .Should().BeLessThanOrEqualTo(crowd.Answers.Count(answer => !answer.IsView));

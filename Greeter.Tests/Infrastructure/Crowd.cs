@@ -72,7 +72,7 @@ internal sealed class Crowd : IDisposable
             }
             if (Stopwatch.GetElapsedTime(started) > patience)
             {
-                throw new TimeoutException($"The app did not respond in {patience.TotalSeconds} s.");
+                throw new TimeoutException($"Not every visitor had the expected response within {patience.TotalSeconds} s.");
             }
             await Task.Delay(20);
         }

@@ -6,9 +6,8 @@ namespace Greeter.Tests.Infrastructure;
 /// <summary>What holds for the app on every platform.</summary>
 internal static class DeployedApp
 {
-    /// <summary>Gets the property of a build, which MSBuild also reads from the environment, for the packages of the app under test.
-    /// </summary>
-    public static (string, string) Packages { get; } = ("OfficialPackages", Improvement.IsMissing ? "true" : "");
+    /// <summary>Gets the environment variable that MSBuild reads as a property, and that selects the app's packages.</summary>
+    public static (string, string) PackagesProperty { get; } = ("OfficialPackages", Improvement.IsMissing ? "true" : "");
 
     /// <summary>Asserts that the build is one program for any 10.0 runtime, compiled ahead of time.</summary>
     public static void ShouldBeReadyToStart(string output)
@@ -88,7 +87,7 @@ internal static class DeployedApp
     }
 }
 
-/// <summary>Marks a test that builds and starts the app as a platform does.</summary>
+/// <summary>Marks a test that starts the app as a platform does, and in CI also builds it.</summary>
 public sealed class DeploymentFactAttribute : FactAttribute
 {
     public DeploymentFactAttribute() => Skip = OperatingSystem.IsLinux()
