@@ -252,7 +252,7 @@ public sealed class DocumentCacheTests : IDisposable
         cache.Find("a")!.UpdateTime.Should().Be(At(2));
     }
 
-    [Theory]
+    [Theory, Trait("Category", "Slow")]
     [InlineData(300, 1 << 20)]
     [InlineData(200_000, 600)]
     public void Cache_is_limited_in_bytes_and_keeps_the_latest_documents(int documents, int bytes)

@@ -58,7 +58,7 @@ public class FailureTests
         await ShouldBe503InTimeAsync(app, "took longer than the request timeout");
     }
 
-    [Fact]
+    [Fact, Trait("Category", "Slow")]
     public async Task Refused_connection_returns_503_within_the_request_timeout()
     {
         // It has a port, but doesn't listen.
