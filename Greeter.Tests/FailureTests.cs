@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -68,11 +67,10 @@ public class FailureTests
             ("FIRESTORE_EMULATOR_HOST", $"{server.LocalEndPoint}"),
             ("GOOGLE_CLOUD_PROJECT", "refused"),
             ("Request__Timeout", "00:00:01"));
-        var started = Stopwatch.GetTimestamp();
 
-        var visit = await app.VisitAsync();
+        var (visit, duration) = await HealthMonitor.MeasureAsync(app.Address, () => app.VisitAsync());
 
-        Stopwatch.GetElapsedTime(started).Should().BeLessThan(TimeSpan.FromSeconds(2), "that is the request timeout and 1 s");
+        duration.Should().BeLessThan(TimeSpan.FromSeconds(2), "that is the request timeout and 1 s");
         visit.Status.Should().Be(HttpStatusCode.ServiceUnavailable);
     }
 
@@ -137,8 +135,6 @@ public class FailureTests
         await using var app = await GreeterProcess.StartAsync(
             ("FIRESTORE_EMULATOR_HOST", relay.Host), ("GOOGLE_CLOUD_PROJECT", "failing"), ("Request__Timeout", "00:00:01"));
         using var crowd = await Crowd.GatherAsync(app.Address);
-        // The first timeout compiles code. On a busy machine, that takes longer than a response may.
-        await FreezeAsync();
         var warm = crowd.Answers.Count;
 
         await emulator.DisposeAsync();
@@ -152,7 +148,7 @@ public class FailureTests
 
         crowd.Answers.Select(answer => answer.Visit?.Status).Distinct()
             .Should().BeEquivalentTo([HttpStatusCode.OK, HttpStatusCode.ServiceUnavailable]);
-        crowd.Answers.Skip(warm).Max(answer => answer.Duration)
+        crowd.GetSlowest(crowd.Answers.Skip(warm))
             .Should().BeLessThan(TimeSpan.FromSeconds(2), "that is the request timeout and 1 s");
         app.Output.Count(line => line.Contains("\"severity\":\"ERROR\"", StringComparison.Ordinal))
             .Should().BeLessThanOrEqualTo(crowd.Answers.Count(answer => !answer.IsView));
@@ -180,11 +176,10 @@ public class FailureTests
     private static async Task ShouldBe503InTimeAsync(GreeterApp app, string logged)
     {
         using var visitor = app.CreateVisitor();
-        var started = Stopwatch.GetTimestamp();
 
-        using var response = await visitor.GetAsync("/");
+        var (response, duration) = await HealthMonitor.MeasureAsync(app.Address, () => visitor.GetAsync("/"));
 
-        Stopwatch.GetElapsedTime(started).Should().BeLessThan(TimeSpan.FromSeconds(2), "that is the request timeout and 1 s");
+        duration.Should().BeLessThan(TimeSpan.FromSeconds(2), "that is the request timeout and 1 s");
         response.StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
         response.Headers.RetryAfter!.ToString().Should().Be("1");
         await ShouldBeAPageForTheVisitorAsync(response);

@@ -18,9 +18,11 @@ internal sealed class Crowd : IDisposable
     private readonly CancellationTokenSource stopping = new();
     private readonly ConcurrentQueue<Answer> answers = [];
     private readonly Uri[] instances;
+    private readonly HealthMonitor[] monitors;
     private readonly List<Task> visitors = [];
 
-    private Crowd(Uri[] instances) => this.instances = instances;
+    private Crowd(Uri[] instances) =>
+        (this.instances, monitors) = (instances, [.. instances.Select(instance => new HealthMonitor(instance))]);
 
     /// <summary>The result of one visit.</summary>
     /// <param name="Visitor">The number of the visitor.</param>
@@ -79,15 +81,26 @@ internal sealed class Crowd : IDisposable
         return Stopwatch.GetElapsedTime(started);
     }
 
+    /// <summary>Returns the time of the slowest of these responses, without the time in which an instance didn't respond at all. The
+    /// visitors must have been stopped.</summary>
+    public TimeSpan GetSlowest(IEnumerable<Answer> responses) => responses.Max(answer =>
+        answer.Duration - monitors.Max(monitor => monitor.GetStalledTime(answer.Started, answer.Duration)));
+
+    /// <summary>Stops the visitors after their last responses.</summary>
     public async Task StopAsync()
     {
         await stopping.CancelAsync();
         await Task.WhenAll(visitors);
+        await Task.WhenAll(monitors.Select(monitor => monitor.StopAsync()));
     }
 
     public void Dispose()
     {
         stopping.Cancel();
+        foreach (var monitor in monitors)
+        {
+            _ = monitor.StopAsync();
+        }
         stopping.Dispose();
         client.Dispose();
     }
