@@ -10,10 +10,10 @@ namespace Greeter.Api;
 /// <param name="ReplacesInvalidDocument">Whether the visitor's cookie names a document that is not a valid session.</param>
 internal sealed partial record Session(string Id, string Greeting, long Views, bool ReplacesInvalidDocument = false)
 {
-    /// <summary>Creates a random ID of 128 bits; a UUID has 122.</summary>
+    /// <summary>Creates an ID with 128 random bits. A UUID has only 122.</summary>
     public static string NewId() => RandomNumberGenerator.GetHexString(32, lowercase: true);
 
-    /// <summary>Returns the cookie's value if this app or <c>main.py</c> can have issued it, otherwise null.</summary>
+    /// <summary>Returns the cookie's value if this app or <c>main.py</c> could have issued it, otherwise null.</summary>
     public static string? ValidateId(string? cookie) => cookie is not null && IdFormat.IsMatch(cookie) ? cookie : null;
 
     /// <summary>Returns the session in a document, or null if there is none.</summary>

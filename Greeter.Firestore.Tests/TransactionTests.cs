@@ -22,7 +22,7 @@ public class TransactionTests
     }
 
     [Theory, OnEmbedded, OnEmulator]
-    public async Task Of_two_concurrent_transactions_on_one_document_one_runs_again(Store store)
+    public async Task One_of_two_concurrent_transactions_on_one_document_runs_again(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("sessions/one");

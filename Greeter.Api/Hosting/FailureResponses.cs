@@ -28,7 +28,8 @@ internal static class FailureResponses
             var hasDisconnected = !hasTimedOut && context.RequestAborted.IsCancellationRequested;
             if (!hasDisconnected)
             {
-                var (status, advice) = hasTimedOut ? (503, "Firestore took longer than the request timeout.") : Diagnose(e);
+                var (status, advice) = hasTimedOut ? (503, "Firestore took longer than the request timeout. "
+                    + "Check that Firestore or the emulator runs, or raise Request__Timeout.") : Diagnose(e);
                 // If the request timed out while the client retried a call, the inner exception is the last failure of that call.
                 var reason = e.InnerException as RpcException ?? e;
                 app.Logger.LogError(e, "{Advice} {Reason}", advice, reason.Message);
@@ -68,7 +69,7 @@ internal static class FailureResponses
                 + "Firestore__DatabaseId."),
             StatusCode.Unimplemented => (500, "The server is not Firestore. Check FIRESTORE_EMULATOR_HOST and "
                 + "Firestore__Endpoint."),
-            _ => (503, "Firestore failed."),
+            _ => (503, "Firestore failed. If this continues, check the project's quotas and https://status.cloud.google.com."),
         };
     }
 }

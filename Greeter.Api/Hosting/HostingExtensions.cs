@@ -2,7 +2,7 @@ using Greeter.Api.Logging;
 
 namespace Greeter.Api.Hosting;
 
-/// <summary>Lists everything around the app's one page, in order. What needs more than a line has a file of its own here.</summary>
+/// <summary>Adds the app's services and middleware, in order. A concern of more than one line has its own file in this folder.</summary>
 internal static class HostingExtensions
 {
     /// <summary>Adds the services.</summary>
@@ -20,7 +20,7 @@ internal static class HostingExtensions
         builder.Services.AddShutdownDelay(settings);
     }
 
-    /// <summary>Tells the log its project, and adds the middleware that every request passes through before it reaches the page.</summary>
+    /// <summary>Sets the project of the log's traces, and adds the middleware that every request passes through before the page.</summary>
     public static void UseHosting(this WebApplication app)
     {
         app.SetTraceProject();

@@ -10,7 +10,7 @@ internal static class SecurityHeaders
     /// <summary>Adds the headers to every response, errors included.</summary>
     public static void UseSecurityHeaders(this WebApplication app) => app.Use((context, next) =>
     {
-        // Set when the response starts, because an error handler may clear headers that were set before.
+        // Set when the response starts, because the health checks set another Cache-Control before.
         context.Response.OnStarting(static state =>
         {
             var headers = ((HttpResponse)state).Headers;

@@ -5,6 +5,7 @@ namespace Greeter.Api.Hosting;
 /// <summary>Reads the app's own settings, for instance from the environment variable <c>Session__Lifetime</c>.</summary>
 internal sealed class Settings
 {
+    /// <summary>Reads and checks the settings.</summary>
     /// <exception cref="InvalidOperationException">A setting is invalid. The message says what to do.</exception>
     public Settings(IConfiguration configuration, IHostEnvironment environment)
     {

@@ -12,7 +12,7 @@ namespace Greeter.Api.Logging;
 internal static class LoggingExtensions
 {
     /// <summary>Logs to the console: readable lines in Development, otherwise JSON for Cloud Logging.</summary>
-    /// <returns>The logger, for a failure before the app is built.</returns>
+    /// <returns>The logger, for a failure to start.</returns>
     public static Logger AddLogging(this WebApplicationBuilder builder)
     {
         ITextFormatter formatter = new MessageTemplateTextFormatter(
@@ -24,7 +24,7 @@ internal static class LoggingExtensions
             builder.Services.AddSingleton<DistributedContextPropagator, CloudTracePropagator>();
         }
         var logger = new LoggerConfiguration()
-            // Program.cs logs these failures in one sentence.
+            // Program.cs logs these failures in one line.
             .Filter.ByExcluding(e => e.MessageTemplate.Text is "Hosting failed to start" or "Unable to start Kestrel.")
             .WriteTo.Console(new SessionIdRedactor(formatter))
             .CreateLogger();

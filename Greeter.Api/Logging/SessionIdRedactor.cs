@@ -15,7 +15,7 @@ internal sealed partial class SessionIdRedactor(ITextFormatter formatter) : ITex
         using var text = new StringWriter(CultureInfo.InvariantCulture);
         formatter.Format(logEvent, text);
         var line = text.ToString();
-        // Loading regular expressions would slow down the start, when no line has a session ID.
+        // The lines at the start have no session ID. Loading regular expressions for them would slow it down.
         output.Write(line.Contains("sessions", StringComparison.Ordinal) ? Ids().Replace(line, "$1…") : line);
     }
 
