@@ -9,7 +9,7 @@ public static class Improvement
     public const string CallCounts = "one call for each view";
     public const string Contention = "concurrent requests of one session";
     public const string EmbeddedStore = "the embedded store";
-    public const string RequestTimeout = "the request timeout of a call that hangs or is retried";
+    public const string RequestTimeout = "the request timeout of a read that hangs or is retried in a transaction";
 
     /// <summary>Gets whether the app is built on Google's client.</summary>
     public static bool IsMissing =>

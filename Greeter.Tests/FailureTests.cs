@@ -11,6 +11,11 @@ namespace Greeter.Tests;
 [Collection(nameof(Alone))]
 public class FailureTests
 {
+    private const string ShortTimeout = "00:00:01";
+
+    // For tests in which no request should time out.
+    private const string LongTimeout = "00:00:30";
+
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
     [EmulatorTheory]
@@ -43,18 +48,28 @@ public class FailureTests
     [InlineData(4, "Deadline expired before operation could complete.")]
     public async Task Transient_error_returns_503_within_the_request_timeout_and_logs_one_error(int status, string detail)
     {
-        await using var app = await StartFailingAsync(status, detail);
+        await using var app = await StartFailingAsync(status, detail, ShortTimeout);
 
         // Google's client retries some of them until the timeout, and then doesn't say why.
         await ShouldBe503InTimeAsync(app, Improvement.IsMissing ? "Firestore" : detail);
     }
 
-    [EmulatorFact(Improvement.RequestTimeout)]
+    [EmulatorFact]
     public async Task Unresponsive_Firestore_returns_503_within_the_request_timeout()
     {
-        await using var app = await StartFailingAsync((_, context) => FirestoreCalls.HangAsync(context));
+        await using var app = await StartFailingAsync((_, context) => FirestoreCalls.HangAsync(context), ShortTimeout);
 
         await ShouldBe503InTimeAsync(app, "took longer than the request timeout");
+    }
+
+    [EmulatorFact(Improvement.RequestTimeout)]
+    public async Task Unresponsive_read_returns_503_within_the_request_timeout()
+    {
+        await using var app = await StartFailingAsync(
+            (method, context) => method == "BatchGetDocuments" ? FirestoreCalls.HangAsync(context) : Task.FromResult(false),
+            ShortTimeout);
+
+        await ShouldBe503InTimeAsync(app, "took longer than the request timeout", sessionId: new string('a', 32));
     }
 
     [Fact, Trait("Category", "Slow")]
@@ -66,7 +81,7 @@ public class FailureTests
         await using var app = await GreeterProcess.StartAsync(
             ("FIRESTORE_EMULATOR_HOST", $"{server.LocalEndPoint}"),
             ("GOOGLE_CLOUD_PROJECT", "refused"),
-            ("Request__Timeout", "00:00:01"));
+            ("Request__Timeout", ShortTimeout));
 
         var (visit, duration) = await HealthMonitor.MeasureAsync(app.Address, () => app.VisitAsync());
 
@@ -119,7 +134,7 @@ public class FailureTests
     {
         var isDown = true;
         await using var app = await StartFailingAsync((_, context) =>
-            isDown ? FirestoreCalls.FailAsync(context, 13, "down") : Task.FromResult(false));
+            isDown ? FirestoreCalls.FailAsync(context, 13, "down") : Task.FromResult(false), ShortTimeout);
         (await app.VisitAsync()).Status.Should().Be(HttpStatusCode.ServiceUnavailable);
 
         isDown = false;
@@ -133,7 +148,7 @@ public class FailureTests
         var emulator = await Emulator.StartAsync();
         using var relay = new Relay(emulator.Host);
         await using var app = await GreeterProcess.StartAsync(
-            ("FIRESTORE_EMULATOR_HOST", relay.Host), ("GOOGLE_CLOUD_PROJECT", "failing"), ("Request__Timeout", "00:00:01"));
+            ("FIRESTORE_EMULATOR_HOST", relay.Host), ("GOOGLE_CLOUD_PROJECT", "failing"), ("Request__Timeout", ShortTimeout));
         using var crowd = await Crowd.GatherAsync(app.Address);
         var warm = crowd.Answers.Count;
 
@@ -162,20 +177,22 @@ public class FailureTests
         }
     }
 
-    private static Task<GreeterApp> StartFailingAsync(int status, string detail) =>
-        StartFailingAsync((_, context) => FirestoreCalls.FailAsync(context, status, detail));
+    private static Task<GreeterApp> StartFailingAsync(int status, string detail, string timeout = LongTimeout) =>
+        StartFailingAsync((_, context) => FirestoreCalls.FailAsync(context, status, detail), timeout);
 
-    private static async Task<GreeterApp> StartFailingAsync(Func<string, HttpContext, Task<bool>> before)
+    private static async Task<GreeterApp> StartFailingAsync(
+        Func<string, HttpContext, Task<bool>> before, string timeout = LongTimeout)
     {
-        var app = await GreeterApp.StartAsync(Store.Emulator, ("Request:Timeout", "00:00:01"));
+        var app = await GreeterApp.StartAsync(Store.Emulator, ("Request:Timeout", timeout));
         await app.WarmUpAsync();
         app.Calls.Before = before;
         return app;
     }
 
-    private static async Task ShouldBe503InTimeAsync(GreeterApp app, string logged)
+    private static async Task ShouldBe503InTimeAsync(GreeterApp app, string logged, string? sessionId = null)
     {
-        using var visitor = app.CreateVisitor();
+        using var visitor = app.CreateVisitor(cookies: false);
+        visitor.DefaultRequestHeaders.Add("Cookie", $"session_id={sessionId}");
 
         var (response, duration) = await HealthMonitor.MeasureAsync(app.Address, () => visitor.GetAsync("/"));
 

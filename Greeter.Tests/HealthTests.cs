@@ -40,7 +40,7 @@ public class HealthTests
         app.Log.Texts(LogLevel.Warning).Should().BeEmpty();
     }
 
-    [EmulatorFact(Improvement.RequestTimeout)]
+    [EmulatorFact]
     public async Task App_is_ready_after_2_seconds_even_if_Firestore_does_not_respond()
     {
         var (time, reading) = (new StoppedTimeProvider(), new TaskCompletionSource());

@@ -103,9 +103,12 @@ public class ProcessTests
     [InlineData("FIRESTORE_EMULATOR_HOST", "http://localhost:8080", "Set it to the emulator's host:port")]
     [InlineData("FIRESTORE_EMULATOR_HOST", "localhost", "Set it to the emulator's host:port")]
     [InlineData("Firestore__Endpoint", "https://firestore.googleapis.com", "Endpoint is 'https://firestore.googleapis.com'")]
-    [InlineData("Firestore__EmbeddedFolder", "/dev/null/x", "Firestore__EmbeddedFolder")]
     public Task Invalid_setting_of_the_client_stops_the_start_with_one_sentence(string name, string value, string sentence) =>
         StartShouldStopAsync(name, value, sentence);
+
+    [ImprovementFact(Improvement.EmbeddedStore)]
+    public Task Invalid_folder_of_the_embedded_store_stops_the_start_with_one_sentence() =>
+        StartShouldStopAsync("Firestore__EmbeddedFolder", "/dev/null/x", "Firestore__EmbeddedFolder");
 
     [Fact]
     public async Task Address_that_is_not_a_URL_stops_the_start_with_one_sentence()

@@ -9,6 +9,9 @@ internal static class FailureResponses
     private const string PageFor503 = "<body>We couldn't load your greeting right now. Please try again in a moment.</body>";
     private const string PageFor500 = "<body>We couldn't load your greeting. The log of this site tells its operator why.</body>";
 
+    private const string TimeoutAdvice = "Firestore took longer than the request timeout. Check that Firestore or the emulator runs, "
+        + "or raise Request__Timeout.";
+
     /// <summary>Adds the timeout of all requests.</summary>
     public static void AddRequestTimeout(this IServiceCollection services, Settings settings) => services.AddRequestTimeouts(
         options => options.DefaultPolicy = new RequestTimeoutPolicy { Timeout = settings.RequestTimeout });
@@ -28,8 +31,7 @@ internal static class FailureResponses
             var hasDisconnected = !hasTimedOut && context.RequestAborted.IsCancellationRequested;
             if (!hasDisconnected)
             {
-                var (status, advice) = hasTimedOut ? (503, "Firestore took longer than the request timeout. "
-                    + "Check that Firestore or the emulator runs, or raise Request__Timeout.") : Diagnose(e);
+                var (status, advice) = hasTimedOut ? (503, TimeoutAdvice) : Diagnose(e);
                 // If the request timed out while the client retried a call, the inner exception is the last failure of that call.
                 var reason = e.InnerException as RpcException ?? e;
                 app.Logger.LogError(e, "{Advice} {Reason}", advice, reason.Message);

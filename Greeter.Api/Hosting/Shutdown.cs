@@ -17,10 +17,11 @@ internal static class Shutdown
             options.ShutdownTimeout = settings.ShutdownDelay + settings.RequestTimeout + Grace);
     }
 
-    private sealed class Delay(Settings settings) : IHostedLifecycleService
+    private sealed class Delay(Settings settings, TimeProvider time) : IHostedLifecycleService
     {
         // The host waits for this before it stops Kestrel.
-        public Task StoppingAsync(CancellationToken cancellationToken) => Task.Delay(settings.ShutdownDelay, cancellationToken);
+        public Task StoppingAsync(CancellationToken cancellationToken) =>
+            Task.Delay(settings.ShutdownDelay, time, cancellationToken);
 
         public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 

@@ -19,9 +19,9 @@ internal static class Gcloud
         print(json.dumps(yaml_schema_v1.SCHEMA.ConvertValue(info.parsed.ToDict())))
         """;
 
-    /// <summary>Gets why gcloud can't be used and what to install, or null if it can be used.</summary>
+    /// <summary>Gets what to install if there is no gcloud; null if there is one, and in CI.</summary>
     public static string? MissingReason { get; } =
-        Tool.IsOnPath("gcloud") ? null : "The gcloud CLI is missing. Install it.";
+        Repository.IsOnCI || Tool.IsOnPath("gcloud") ? null : "The gcloud CLI is missing. Install it.";
 
     /// <summary>Lists the files that gcloud app deploy would upload: sorted paths, relative to the folder.</summary>
     public static async Task<string[]> ListUploadAsync(string folder)
