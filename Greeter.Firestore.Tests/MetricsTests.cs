@@ -23,7 +23,7 @@ public sealed class MetricsTests : IDisposable
         };
         listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) => Add(instrument, $"{value}", tags));
         listener.SetMeasurementEventCallback<double>((instrument, value, tags, _) =>
-            Add(instrument, value is > 0 and < 60 ? "seconds" : $"{value} s", tags));
+            Add(instrument, value is > 0 and < 60 ? $"{instrument.Unit}" : $"{value} {instrument.Unit}", tags));
         listener.Start();
     }
 
@@ -87,7 +87,7 @@ public sealed class MetricsTests : IDisposable
     private static Dictionary<string, object> Views(long views) => new() { ["views"] = views };
 
     private static string Call(string method, string status, string? errorType = null) =>
-        "rpc.client.call.duration seconds "
+        "rpc.client.call.duration s "
         + (errorType is null ? "" : $"error.type={errorType} ")
         + $"rpc.method=google.firestore.v1.Firestore/{method} rpc.response.status_code={status} rpc.system.name=grpc";
 

@@ -11,8 +11,14 @@ internal static class ClientMetrics
 {
     private static readonly Meter Meter = new("Greeter.Firestore");
 
-    private static readonly Histogram<double> CallDuration =
-        Meter.CreateHistogram<double>("rpc.client.call.duration", "s", "The duration of calls to Firestore.");
+    // Without this, an OpenTelemetry SDK takes boundaries for milliseconds. They come from the same page.
+    private static readonly InstrumentAdvice<double> Seconds = new()
+    {
+        HistogramBucketBoundaries = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],
+    };
+
+    private static readonly Histogram<double> CallDuration = Meter.CreateHistogram(
+        "rpc.client.call.duration", "s", "The duration of calls to Firestore.", tags: null, Seconds);
 
     private static readonly Counter<long> Transactions =
         Meter.CreateCounter<long>("greeter.firestore.transactions", "{transaction}", "Transactions that have ended, by outcome.");
