@@ -8,11 +8,11 @@ namespace Greeter.Bench;
 /// <remarks>
 /// What makes the numbers comparable:
 /// <list type="bullet">
-/// <item>The sides of a comparison take turns: each round measures all of them once, in reverse order in every second round. A
+/// <item>The sides of a comparison alternate: each round measures all of them once, in reverse order in every second round. A
 /// ratio is between two numbers of one round, and the report has the median, least, and greatest ratio of all rounds. A noisy
 /// machine changes both numbers.</item>
 /// <item>Each server is warmed up by thousands of views, and each side runs once unmeasured before the first round.</item>
-/// <item>The app, the emulator, and wrk share the machine's cores. So requests/s depend on all three, and processor time per
+/// <item>The app, the emulator, and wrk share the machine's cores. So requests/s depend on all three, and CPU time per
 /// view, which is that of the app's process alone, varies less.</item>
 /// <item>Percentiles are corrected for coordinated omission, as wrk does it. The 99th is often that of the emulator's garbage
 /// collections; the client alone has them too.</item>
@@ -106,7 +106,7 @@ internal sealed class Bench(Options options, Launcher launcher)
         }
     }
 
-    /// <summary>Measures the sides of a phase in turns.</summary>
+    /// <summary>Measures the sides of a phase alternately.</summary>
     private async Task RunPhaseAsync(ProgressContext progress, Phase phase)
     {
         var sides = new List<Side>();

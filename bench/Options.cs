@@ -31,7 +31,7 @@ internal sealed record Options(
             HelpName = "NAMES",
             CustomParser = ParseOnly,
         };
-        var rounds = CreateNumber("--rounds", "How often each server is measured, in turns with the others", 5);
+        var rounds = CreateNumber("--rounds", "How often each server is measured, alternately with the others", 5);
         var seconds = CreateNumber("--seconds", "The duration of one measurement", 10);
         var warm = CreateNumber("--warm", "The number of views that first warm up each instance of the app", 30_000);
         var peers = new Option<(string, Uri)[]>("--peer")
@@ -41,7 +41,7 @@ internal sealed record Options(
             CustomParser = result => [.. result.Tokens.Select(token => ParsePeer(token.Value, result))],
         };
         var baseline = CreateFolder(
-            "--baseline", "The Greeter.Api of another commit, published, to measure in turns with this one", "Greeter.Api.dll");
+            "--baseline", "The Greeter.Api of another commit, published, to measure alternately with this one", "Greeter.Api.dll");
         var baselineBench = CreateFolder(
             "--baseline-bench", "The bench of another commit, built for Release, for its client alone", "Greeter.Bench.dll");
         var output = new Option<string>("--output")

@@ -15,7 +15,7 @@ internal sealed class Report
 
     private static readonly string[] Head =
     [
-        "scenario", "requests/s", "p50 ms", "p99 ms", "slowest ms", "failures", "calls/view", "processor µs/view", "MB resident",
+        "scenario", "requests/s", "p50 ms", "p99 ms", "slowest ms", "failures", "calls/view", "CPU µs/view", "MB resident",
     ];
 
     private readonly List<string[]> others = [];
@@ -47,7 +47,7 @@ internal sealed class Report
             [.. Sides.Select(FormatSide)]);
         Write(markdown, ["ratio within a round", "median", "least to greatest", "wanted"], [.. GetRatios()]);
         Write(markdown, ["measurement", "result"], others);
-        WriteChart(markdown, "Processor time per view in µs", side => side.Processor);
+        WriteChart(markdown, "CPU per view in µs", side => side.Processor);
         WriteChart(markdown, "Requests per second", side => side.PerSecond);
         Directory.CreateDirectory(options.Output);
         var file = Path.Combine(options.Output, "results.md");
@@ -104,15 +104,15 @@ internal sealed class Report
         var baselineClient = Find(Baseline + ClientAlone) ?? client;
         var ratios = new List<string[]?>
         {
-            Compare("processor", returning, first, each => each.Processor, "≤ 1.15"),
-            Compare("processor", crowded, first, each => each.Processor, "≤ 1.15"),
-            Compare("processor", Find(ClientWithMetrics), client, each => each.Processor, ""),
+            Compare("CPU", returning, first, each => each.Processor, "≤ 1.15"),
+            Compare("CPU", crowded, first, each => each.Processor, "≤ 1.15"),
+            Compare("CPU", Find(ClientWithMetrics), client, each => each.Processor, ""),
         };
         if (returning is not null && baselineClient is not null && empty is not null)
         {
             var sums = baselineClient.Measurements.Zip(empty.Measurements, (each, other) => each.Processor + other.Processor);
             var values = returning.Measurements.Zip(sums, (each, sum) => each.Processor / sum);
-            ratios.Add(Format($"processor: {returning.Title} / ({baselineClient.Title} + {EmptyEndpoint})", values, "≤ 1.15"));
+            ratios.Add(Format($"CPU: {returning.Title} / ({baselineClient.Title} + {EmptyEndpoint})", values, "≤ 1.15"));
         }
         var compared = Sides.Where(side => !IsBaseline(side)).ToList();
         foreach (var side in compared.Where(side => side.Phase == Phase.OneInstance && side != empty))
@@ -129,7 +129,7 @@ internal sealed class Report
         {
             var baseline = Find(Baseline + side.Title);
             ratios.Add(Compare("requests/s", side, baseline, each => each.PerSecond, IsEmbedded(side) ? "" : "≥ 0.97"));
-            ratios.Add(Compare("processor", side, baseline, each => each.Processor, ""));
+            ratios.Add(Compare("CPU", side, baseline, each => each.Processor, ""));
         }
         return ratios.OfType<string[]>();
     }

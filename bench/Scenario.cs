@@ -17,7 +17,7 @@ internal enum Visitors
     OneSession,
 }
 
-/// <summary>The scenarios that run together, in turns. Only their numbers are compared with each other round by round.</summary>
+/// <summary>The scenarios that run alternately. Only their numbers are compared with each other round by round.</summary>
 internal enum Phase
 {
     OneInstance,

@@ -2,7 +2,7 @@ namespace Greeter.Bench;
 
 /// <summary>One side of a comparison: a load on one or more servers.</summary>
 /// <param name="title">Its name in the results.</param>
-/// <param name="phase">The sides that it takes turns with.</param>
+/// <param name="phase">The sides that are measured alternately with it.</param>
 /// <param name="servers">The servers.</param>
 /// <param name="run">Makes the load for a time, and returns the load of each server.</param>
 internal sealed class Side(string title, Phase phase, IReadOnlyList<Server> servers, Func<TimeSpan, Task<Load[]>> run)

@@ -14,7 +14,7 @@ internal sealed record Site(string Prefix, string? Folder)
     /// <summary>Returns in which phase the site runs a scenario; null if it does not.</summary>
     public Phase? GetPhase(Scenario scenario) => Folder is not null ? scenario.Phase : scenario.Phase switch
     {
-        Phase.OneInstance => Phase.OneInstance,
+        Phase.OneInstance or Phase.Connections => scenario.Phase,
         Phase.OneSession => Phase.OneSessionAtPeer,
         _ => null,
     };
