@@ -381,6 +381,53 @@ public sealed class DocumentCacheTests : IDisposable
     }
 
     [Fact]
+    public async Task Cached_document_newer_than_a_read_conflicts_only_once()
+    {
+        await CreateAsync();
+        var stored = await DocumentOfAnotherProcess.GetSnapshotAsync();
+        // The server's clock was set back.
+        var response = new BatchGetDocumentsResponse { Found = stored.Document, ReadTime = new() };
+        database.Wire.Respond = (method, _, _) => Task.FromResult(method == Wire.Read ? Wire.Success(response) : null);
+        var set = () => database.Db.RunTransactionAsync(
+            async transaction =>
+            {
+                await transaction.GetSnapshotAsync(document);
+                transaction.Set(document, Views(10));
+            },
+            TransactionOptions.ForMaxAttempts(1));
+
+        (await set.Should().ThrowAsync<RpcException>()).Which.StatusCode.Should().Be(StatusCode.Aborted);
+        await set.Should().NotThrowAsync();
+    }
+
+    [Fact]
+    public async Task Document_that_is_only_read_does_not_keep_the_cache_from_being_used_again()
+    {
+        const int Transactions = 64;
+        await CountAsync();
+        for (var i = 0; i < 30; i++)
+        {
+            // A stale hit.
+            await DocumentOfAnotherProcess.SetAsync(Views(0));
+            await CountAsync();
+        }
+        var onlyRead = database.Db.Document("settings/one");
+        var before = database.Wire.Calls.Count(call => call == Wire.Read);
+
+        for (var i = 0; i < Transactions; i++)
+        {
+            await database.Db.RunTransactionAsync(async transaction =>
+            {
+                var views = Views(await transaction.GetSnapshotAsync(document));
+                await transaction.GetSnapshotAsync(onlyRead);
+                transaction.Set(document, Views(views + 1));
+            });
+        }
+
+        (database.Wire.Calls.Count(call => call == Wire.Read) - before).Should().BeLessThan(2 * Transactions);
+    }
+
+    [Fact]
     public async Task Only_allowed_attempt_never_starts_from_the_cache()
     {
         await CreateAsync();
