@@ -87,7 +87,7 @@ public sealed class FirestoreDb
     {
         var request = new BatchGetDocumentsRequest { Database = resourceName, Documents = { reference.Path } };
         var response = await client.BatchGetDocumentsAsync(request, cancellationToken);
-        return new DocumentSnapshot(reference, response.Found, Timestamp.FromProtoOrNull(response.ReadTime) ?? default);
+        return new DocumentSnapshot(reference, response.Found, Timestamp.FromProto(response.ReadTime));
     }
 
     /// <summary>Sends one write outside a transaction, once.</summary>

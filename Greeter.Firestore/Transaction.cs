@@ -81,7 +81,9 @@ public sealed class Transaction
         {
             await documentLock.AcquireAsync(entry, token);
         }
-        var cached = canStartFromCache && cache.HitRate.ShouldUseCache() ? entry?.ToSnapshot(documentReference) : null;
+        var cached = canStartFromCache && entry?.UpdateTime is not null && cache.HitRate.ShouldUseCache()
+            ? entry.ToSnapshot(documentReference)
+            : null;
         if (canStartFromCache && cached is null)
         {
             ClientMetrics.CacheMisses.Add(1);

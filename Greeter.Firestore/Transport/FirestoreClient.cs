@@ -70,12 +70,13 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
         return ClientMetrics.MeasureAsync(method, started, channel.CallAsync(method, database, request, parser, cancellationToken));
     }
 
-    // An empty response must not count as a missing document, and a precondition needs the document's time.
+    // An empty response must not count as a missing document. Preconditions and the cache need the times.
     private static void ThrowIfIncomplete(BatchGetDocumentsResponse response)
     {
-        if (response.ResultCase != BatchGetDocumentsResponse.ResultOneofCase.Missing && response.Found?.UpdateTime is null)
+        var isMissing = response.ResultCase == BatchGetDocumentsResponse.ResultOneofCase.Missing;
+        if (response.ReadTime is null || (!isMissing && response.Found?.UpdateTime is null))
         {
-            throw new RpcException(StatusCode.Internal, "The response has neither a document nor the name of a missing one.");
+            throw new RpcException(StatusCode.Internal, "The response has no read time, or neither a document nor the name of a missing one.");
         }
     }
 }
