@@ -227,7 +227,7 @@ public sealed class DocumentLockTests : IDisposable
     [Theory]
     [InlineData(1, 20)]
     [InlineData(30, 136)]
-    [InlineData(2000, 1016)]
+    [InlineData(2000, 616)]
     public async Task Gap_has_time_for_two_attempts_and_a_pause(int callMilliseconds, int gapMilliseconds)
     {
         var time = new SkippingTimeProvider();

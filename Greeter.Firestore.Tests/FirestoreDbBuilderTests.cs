@@ -168,7 +168,7 @@ public class FirestoreDbBuilderTests
     private static async Task<HttpRequestMessage> CallAsync(FirestoreDbBuilder builder, string host = Host)
     {
         using var handler = new KeepingHandler();
-        builder.Wrap = _ => handler;
+        builder.Handler = handler;
         using var connection = Connect(builder, host);
         await connection.Database.Document("sessions/one").GetSnapshotAsync();
         return handler.Request!;

@@ -1,6 +1,7 @@
 namespace Greeter.Firestore;
 
-/// <summary>The name of a collection of documents. Creating a reference makes no call.</summary>
+/// <summary>The name of a collection of documents.</summary>
+/// <remarks>Creating a reference makes no call.</remarks>
 public sealed class CollectionReference : IEquatable<CollectionReference>
 {
     internal CollectionReference(FirestoreDb database, string path) => (Database, Path) = (database, path);
@@ -11,7 +12,7 @@ public sealed class CollectionReference : IEquatable<CollectionReference>
     /// <summary>Gets the complete path: <c>projects/…/databases/…/documents/{collection}</c>.</summary>
     public string Path { get; }
 
-    /// <summary>Gets the last element of the path.</summary>
+    /// <summary>Gets the last ID of the path.</summary>
     public string Id => ResourcePath.GetId(Path);
 
     /// <summary>Gets the document that contains the collection; <c>null</c> for a collection at the root.</summary>

@@ -1,6 +1,7 @@
 namespace Greeter.Firestore;
 
-/// <summary>The name of a document, whether it exists or not. Creating a reference makes no call.</summary>
+/// <summary>The name of a document, whether it exists or not.</summary>
+/// <remarks>Creating a reference makes no call.</remarks>
 public sealed class DocumentReference : IEquatable<DocumentReference>
 {
     internal DocumentReference(FirestoreDb database, string path) => (Database, Path) = (database, path);
@@ -11,7 +12,7 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
     /// <summary>Gets the complete path: <c>projects/…/databases/…/documents/{collection}/{id}</c>.</summary>
     public string Path { get; }
 
-    /// <summary>Gets the last element of the path.</summary>
+    /// <summary>Gets the last ID of the path.</summary>
     public string Id => ResourcePath.GetId(Path);
 
     /// <summary>Gets the collection that contains the document.</summary>
@@ -29,7 +30,7 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
     /// <see cref="StatusCode.DeadlineExceeded"/>, for up to 60 seconds.</remarks>
     /// <param name="cancellationToken">Cancels the read.</param>
     /// <returns>A snapshot of the document, also if it doesn't exist.</returns>
-    /// <exception cref="RpcException">Firestore refused the read or didn't answer.</exception>
+    /// <exception cref="RpcException">Firestore rejected the read or didn't respond.</exception>
     public Task<DocumentSnapshot> GetSnapshotAsync(CancellationToken cancellationToken = default) =>
         Database.GetSnapshotAsync(this, cancellationToken);
 
@@ -39,8 +40,8 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
     /// <param name="cancellationToken">Cancels the call; a write that Firestore has received takes place nevertheless.</param>
     /// <returns>The time of the write.</returns>
     /// <exception cref="ArgumentException">Firestore can't store the data.</exception>
-    /// <exception cref="RpcException">The document exists (<see cref="StatusCode.AlreadyExists"/>), or Firestore refused the
-    /// write or didn't answer.</exception>
+    /// <exception cref="RpcException">The document exists (<see cref="StatusCode.AlreadyExists"/>), or Firestore rejected the
+    /// write or didn't respond.</exception>
     public Task<WriteResult> CreateAsync(object documentData, CancellationToken cancellationToken = default) =>
         Database.WriteAsync(WriteFactory.Create(this, documentData), cancellationToken);
 
@@ -52,18 +53,19 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
     /// <param name="cancellationToken">Cancels the call; a write that Firestore has received takes place nevertheless.</param>
     /// <returns>The time of the write.</returns>
     /// <exception cref="ArgumentException">Firestore can't store the data.</exception>
-    /// <exception cref="RpcException">Firestore refused the write or didn't answer.</exception>
+    /// <exception cref="RpcException">Firestore rejected the write or didn't respond.</exception>
     public Task<WriteResult> SetAsync(
         object documentData, SetOptions? options = null, CancellationToken cancellationToken = default) =>
         Database.WriteAsync(WriteFactory.Set(this, documentData, options), cancellationToken);
 
-    /// <summary>Deletes the document. Without a precondition, deleting a missing document succeeds.</summary>
-    /// <remarks>The client sends the write once and never retries it.</remarks>
+    /// <summary>Deletes the document.</summary>
+    /// <remarks>Without a precondition, deleting a missing document succeeds. The client sends the write once and never retries
+    /// it.</remarks>
     /// <param name="precondition">What must be true of the document; <c>null</c> for <see cref="Precondition.None"/>.</param>
     /// <param name="cancellationToken">Cancels the call; a write that Firestore has received takes place nevertheless.</param>
     /// <returns>The time of the commit.</returns>
-    /// <exception cref="RpcException">The document doesn't meet the precondition, or Firestore refused the write or didn't
-    /// answer.</exception>
+    /// <exception cref="RpcException">The document doesn't meet the precondition, or Firestore rejected the write or didn't
+    /// respond.</exception>
     public Task<WriteResult> DeleteAsync(Precondition? precondition = null, CancellationToken cancellationToken = default) =>
         Database.WriteAsync(WriteFactory.Delete(this, precondition), cancellationToken);
 

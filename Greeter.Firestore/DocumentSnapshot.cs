@@ -44,7 +44,7 @@ public sealed class DocumentSnapshot : IEquatable<DocumentSnapshot>
     public Dictionary<string, object?>? ToDictionary() =>
         Document is null ? null : ValueConverter.ToDictionary(Document.Fields, Reference.Database);
 
-    /// <summary>Returns whether two snapshots are of the same document with the same fields. Their times don't count.</summary>
+    /// <summary>Returns whether two snapshots are of the same document with the same fields, whatever their times.</summary>
     /// <param name="other">The other snapshot.</param>
     /// <returns><c>true</c> if they are.</returns>
     public bool Equals(DocumentSnapshot? other) =>

@@ -6,10 +6,10 @@ public enum EmulatorDetection
     /// <summary>Uses Cloud Firestore and ignores the variable.</summary>
     None = 0,
 
-    /// <summary>Uses Cloud Firestore. Building fails if the variable is set.</summary>
+    /// <summary>Uses Cloud Firestore; building fails if the variable is set.</summary>
     ProductionOnly = 1,
 
-    /// <summary>Uses the emulator. Building fails if the variable isn't set.</summary>
+    /// <summary>Uses the emulator; building fails if the variable isn't set.</summary>
     EmulatorOnly = 2,
 
     /// <summary>Uses the emulator if the variable is set, and Cloud Firestore if it isn't.</summary>

@@ -4,8 +4,7 @@ using Greeter.Firestore.V1;
 namespace Greeter.Firestore;
 
 /// <summary>A Firestore database.</summary>
-/// <remarks>An instance is safe for threads and meant to live as long as the process. Create it with a
-/// <see cref="FirestoreDbBuilder"/>.</remarks>
+/// <remarks>Thread-safe. Create one with a <see cref="FirestoreDbBuilder"/>, and use it as long as the process runs.</remarks>
 public sealed class FirestoreDb
 {
     private readonly FirestoreClient client;
@@ -29,13 +28,13 @@ public sealed class FirestoreDb
     internal string DocumentsPath { get; }
 
     /// <summary>Creates a reference to a collection, without a call to Firestore.</summary>
-    /// <param name="path">An odd number of IDs, separated by slashes: <c>sessions</c>, <c>sessions/{id}/pages</c>.</param>
+    /// <param name="path">An odd number of IDs, separated by slashes: <c>cities</c>, <c>cities/{id}/districts</c>.</param>
     /// <returns>The reference.</returns>
     /// <exception cref="ArgumentException">An ID is empty or contains a lone surrogate, or the number of IDs is even.</exception>
     public CollectionReference Collection(string path) => new(this, ResourcePath.Append(DocumentsPath, path, odd: true));
 
     /// <summary>Creates a reference to a document, without a call to Firestore.</summary>
-    /// <param name="path">An even number of IDs, separated by slashes: <c>sessions/{id}</c>.</param>
+    /// <param name="path">An even number of IDs, separated by slashes: <c>cities/{id}</c>.</param>
     /// <returns>The reference.</returns>
     /// <exception cref="ArgumentException">An ID is empty or contains a lone surrogate, or the number of IDs is odd.</exception>
     public DocumentReference Document(string path) => new(this, ResourcePath.Append(DocumentsPath, path, odd: false));

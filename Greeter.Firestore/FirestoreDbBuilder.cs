@@ -30,6 +30,7 @@ public sealed class FirestoreDbBuilder
 
     /// <summary>Gets or sets the host of Cloud Firestore, with a port unless it is 443; the default is
     /// <c>firestore.googleapis.com</c>.</summary>
+    /// <remarks>Unlike Google's client, this one connects directly, also if <c>HTTPS_PROXY</c> is set.</remarks>
     public string? Endpoint { get; set; }
 
     /// <summary>Gets or sets how <c>FIRESTORE_EMULATOR_HOST</c> is used; the default is
@@ -43,9 +44,8 @@ public sealed class FirestoreDbBuilder
             : throw new ArgumentException($"{value} isn't a value of {nameof(EmulatorDetection)}.", nameof(value));
     }
 
-    /// <summary>Gets or sets a function that puts a handler between the client and the network or the embedded store, for
-    /// tests.</summary>
-    internal Func<HttpMessageHandler, HttpMessageHandler> Wrap { get; set; } = handler => handler;
+    /// <summary>Gets or sets what replaces the network or the embedded store in tests.</summary>
+    internal HttpMessageHandler? Handler { get; set; }
 
     /// <summary>Creates the database.</summary>
     /// <remarks>This doesn't call Firestore. For Cloud Firestore it looks for credentials, in files or on the metadata
@@ -124,7 +124,7 @@ public sealed class FirestoreDbBuilder
     private FirestoreConnection CreateConnection(
         string projectId, HttpMessageHandler handler, Uri address, Authorizer? authorize, string location)
     {
-        var client = new FirestoreClient(new GrpcChannel(Wrap(handler), address, authorize, CallTimeout));
+        var client = new FirestoreClient(new GrpcChannel(Handler ?? handler, address, authorize, CallTimeout));
         return new(new FirestoreDb(projectId, NullIfEmpty(DatabaseId) ?? DefaultDatabase, client), client, location);
     }
 

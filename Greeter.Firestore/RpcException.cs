@@ -1,6 +1,6 @@
 namespace Greeter.Firestore;
 
-/// <summary>The exception for a gRPC call that ended with another status than <see cref="StatusCode.OK"/>.</summary>
+/// <summary>The exception for a gRPC call that ended with a status other than <see cref="StatusCode.OK"/>.</summary>
 /// <remarks>The inner exception is the status's <see cref="Status.DebugException"/>, so that logs show it.</remarks>
 public class RpcException : Exception
 {

@@ -11,6 +11,7 @@ public sealed class SetOptions
     public static SetOptions Overwrite { get; } = new();
 
     /// <summary>Gets the options that keep the other fields, also those inside maps.</summary>
-    /// <remarks>An array in the data replaces a whole array, and an empty map in the data replaces a whole map.</remarks>
+    /// <remarks>An array in the data replaces a whole array. Unlike with Google's client, which ignores it, an empty map in the data
+    /// replaces a whole map.</remarks>
     public static SetOptions MergeAll { get; } = new();
 }

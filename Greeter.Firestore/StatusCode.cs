@@ -17,7 +17,7 @@ public enum StatusCode
     /// <summary>The request is invalid, whatever the state of the database.</summary>
     InvalidArgument = 3,
 
-    /// <summary>The call took longer than its deadline allows. A write may have taken place.</summary>
+    /// <summary>The call took longer than its deadline allows, and a write may have taken place.</summary>
     DeadlineExceeded = 4,
 
     /// <summary>A document that must exist, or the database, doesn't exist.</summary>

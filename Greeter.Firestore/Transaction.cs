@@ -5,7 +5,7 @@ namespace Greeter.Firestore;
 
 /// <summary>One attempt of <see cref="FirestoreDb.RunTransactionAsync{T}"/>.</summary>
 /// <remarks>Transactions are optimistic: reads take no lock in the database. The commit fails, and the callback runs again, if a document
-/// changed after it was read. A transaction is safe for threads.</remarks>
+/// changed after it was read. Thread-safe.</remarks>
 public sealed class Transaction
 {
     private readonly Lock access = new();
@@ -105,7 +105,9 @@ public sealed class Transaction
         }
     }
 
-    /// <summary>Creates a document when the transaction commits. The commit fails if the document exists.</summary>
+    /// <summary>Creates a document when the transaction commits.</summary>
+    /// <remarks>The commit fails if the document exists. After a commit whose response was lost, that can be the document of the
+    /// transaction itself. To avoid that, choose a new ID each time the callback runs.</remarks>
     /// <param name="documentReference">The document.</param>
     /// <param name="documentData">An <see cref="IDictionary{TKey, TValue}"/> from field names to values.</param>
     /// <exception cref="ArgumentException">The data can't be stored in Firestore.</exception>

@@ -6,7 +6,8 @@ namespace Greeter.Api.Hosting;
 /// <summary>Explains why the app can't start.</summary>
 internal static class StartupFailure
 {
-    /// <summary>Returns what happened and what to do, or null for an exception that no setting causes: a bug needs its stack trace.</summary>
+    /// <summary>Returns what happened and what to do, or null for an exception that no setting causes: a bug needs its stack
+    /// trace.</summary>
     public static string? Explain(Exception exception) => exception switch
     {
         IOException { InnerException: AddressInUseException } =>

@@ -9,8 +9,6 @@ namespace Greeter.Firestore.Embedded;
 /// </summary>
 internal sealed class Journal : IDisposable
 {
-    private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
-
     private readonly FileStream lockFile;
 
     private Journal(string path, FileStream lockFile) => (Path, this.lockFile) = (path, lockFile);
@@ -60,7 +58,7 @@ internal sealed class Journal : IDisposable
             try
             {
                 // People edit the file: a byte order mark, blank lines and Windows line ends are allowed.
-                var line = StrictUtf8.GetString(file.AsSpan(range)).Trim('\uFEFF', ' ', '\t', '\r');
+                var line = UnicodeText.StrictUtf8.GetString(file.AsSpan(range)).Trim('\uFEFF', ' ', '\t', '\r');
                 if (line.Length > 0)
                 {
                     apply(JournalEntry.Parser.ParseJson(line));
@@ -135,7 +133,7 @@ internal sealed class Journal : IDisposable
 
     public void Dispose() => lockFile.Dispose();
 
-    private static byte[] Encode(JournalEntry entry) => StrictUtf8.GetBytes(JsonFormatter.Default.Format(entry) + "\n");
+    private static byte[] Encode(JournalEntry entry) => UnicodeText.StrictUtf8.GetBytes(JsonFormatter.Default.Format(entry) + "\n");
 
     private static bool IsSyntaxError(Exception e) =>
         e is InvalidProtocolBufferException or InvalidJsonException or FormatException or DecoderFallbackException;

@@ -17,11 +17,11 @@ internal static class ResourcePath
         var isOdd = path.AsSpan().Count('/') % 2 == 0;
         if (path.Length == 0 || path[0] == '/' || path[^1] == '/' || path.Contains("//", StringComparison.Ordinal))
         {
-            throw new ArgumentException($"'{path}' has an empty element.", nameof(path));
+            throw new ArgumentException($"'{path}' has an empty ID.", nameof(path));
         }
         return isOdd == odd
             ? $"{parent}/{path}"
-            : throw new ArgumentException($"'{path}' must have an {(odd ? "odd" : "even")} number of elements.", nameof(path));
+            : throw new ArgumentException($"'{path}' must have an {(odd ? "odd" : "even")} number of IDs.", nameof(path));
     }
 
     /// <summary>Returns the last ID of a path.</summary>

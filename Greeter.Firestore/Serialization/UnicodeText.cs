@@ -5,7 +5,8 @@ namespace Greeter.Firestore.Serialization;
 /// <summary>Checks that text is valid Unicode.</summary>
 internal static class UnicodeText
 {
-    private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+    /// <summary>Gets UTF-8 without a byte order mark, with an exception for invalid text or bytes.</summary>
+    public static UTF8Encoding StrictUtf8 { get; } = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     /// <summary>Returns the text.</summary>
     /// <remarks>Protobuf encodes a lone surrogate as U+FFFD without an error: Firestore would store another text.</remarks>
@@ -14,7 +15,7 @@ internal static class UnicodeText
     {
         try
         {
-            Utf8.GetByteCount(text);
+            StrictUtf8.GetByteCount(text);
             return text;
         }
         catch (EncoderFallbackException e)

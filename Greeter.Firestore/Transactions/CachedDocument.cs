@@ -17,9 +17,9 @@ internal sealed class CachedDocument(TimeProvider time)
     /// <summary>The number of pauses that the time slice of an instance lasts.</summary>
     public const int PausesInTimeSlice = 6;
 
-    /// <summary>The most that one call counts in the length of a gap, in milliseconds. A transaction with a slow callback must not make a
-    /// long gap.</summary>
-    private const int LongestCall = 250;
+    /// <summary>The upper limit of one call's duration when a gap is calculated, in milliseconds. A gap must be shorter than
+    /// <see cref="DocumentCache.MaxLockWait"/>, because transactions wait for the lock meanwhile.</summary>
+    private const int LongestCall = 150;
 
     /// <summary>How long after a conflict another instance is assumed to write the document, in seconds.</summary>
     private const int ContentionTime = 10;
@@ -85,8 +85,9 @@ internal sealed class CachedDocument(TimeProvider time)
         return true;
     }
 
-    /// <summary>Releases the lock. While other instances write the document too, this one usually commits first, because it starts from
-    /// its cache and they have to read. So its time slice ends with a gap for them.</summary>
+    /// <summary>Releases the lock, at the end of a time slice after a gap.</summary>
+    /// <remarks>While other instances write the document too, this one usually commits first, because it starts from its cache and they
+    /// have to read. So its time slice ends with a gap for them.</remarks>
     public void Unlock()
     {
         // The other instance may have just begun an attempt that fails, and then pauses before the one that succeeds. Each attempt is

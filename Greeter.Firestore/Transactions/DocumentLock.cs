@@ -7,8 +7,7 @@ namespace Greeter.Firestore.Transactions;
 /// the same document queue instead of conflict. Correctness doesn't depend on it: a transaction without a lock conflicts, and runs
 /// again.
 /// </summary>
-/// <remarks>Reads of a transaction may use it at the same time, and may still use it when the transaction has ended without them.
-/// </remarks>
+/// <remarks>Thread-safe: concurrent reads of the transaction share it, and a read can outlive the transaction.</remarks>
 /// <param name="isEnabled">Whether the transaction takes locks.</param>
 /// <param name="maxWait">How long it waits for locks in all.</param>
 internal sealed class DocumentLock(bool isEnabled, TimeSpan maxWait)

@@ -8,7 +8,7 @@ namespace Greeter.Firestore.Transactions;
 internal sealed class TransactionRunner(
     FirestoreDb database, FirestoreClient client, DocumentCache cache, TransactionOptions? options, CancellationToken cancellationToken)
 {
-    /// <summary>After so many failures in a row on unchanged documents, no other client is the reason.</summary>
+    /// <summary>The number of repeated attempts on unchanged documents after which a failure isn't a conflict.</summary>
     private const int MaxUnchangedAttempts = 2;
 
     // In milliseconds: the first and the longest pause. In another instance's time slice, an attempt hardly ever succeeds. After it,
@@ -178,7 +178,7 @@ internal sealed class TransactionRunner(
         {
             RecordConflict(transaction);
             var conflict = e.StatusCode == StatusCode.Aborted ? e : Conflict(e.Status.Detail, e);
-            await PauseAsync(conflict, SelectPause(e.StatusCode), isLast);
+            await PauseAsync(conflict, NextPause(e.StatusCode), isLast);
         }
         else if (IsTransient(e, commit))
         {
@@ -193,7 +193,7 @@ internal sealed class TransactionRunner(
         }
     }
 
-    private (int, int) SelectPause(StatusCode conflict)
+    private (int, int) NextPause(StatusCode conflict)
     {
         if (conflict == StatusCode.Aborted)
         {
@@ -235,7 +235,7 @@ internal sealed class TransactionRunner(
     private bool IsTransient(RpcException e, List<Write> commit) => CanFollow(e, commit) && e.StatusCode switch
     {
         StatusCode.Unavailable or StatusCode.DeadlineExceeded => true,
-        // Often a quota for the day, or the commit itself is too large.
+        // The cause is often a daily quota, or the size of the commit. A retry fixes neither.
         StatusCode.ResourceExhausted => !wasExhausted && commit.Sum(write => write.CalculateSize()) < GrpcFrame.MaxMessageSize,
         _ => false,
     };
@@ -244,7 +244,8 @@ internal sealed class TransactionRunner(
     /// of the next one or of a later client.</summary>
     private static bool CanFollow(RpcException e, List<Write> commit) => !MayArriveLate(e) || Preconditions.ProtectLateCommit(commit);
 
-    // The status doesn't tell whether Firestore still has the commit, or comes from the connection, which is the cause then.
+    // After these statuses, Firestore may still apply the commit. An inner exception means that the connection failed, so that the
+    // status isn't Firestore's.
     private static bool MayArriveLate(RpcException e) => e.InnerException is not null || e.StatusCode is StatusCode.Unavailable
         or StatusCode.DeadlineExceeded or StatusCode.Internal or StatusCode.Unknown or StatusCode.Cancelled;
 

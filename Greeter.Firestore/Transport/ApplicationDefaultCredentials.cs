@@ -61,8 +61,8 @@ internal sealed class ApplicationDefaultCredentials
     }
 
     /// <summary>Adds an access token to a request. Tokens are cached, and renewed before they expire.</summary>
-    /// <exception cref="RpcException">UNAUTHENTICATED: Google refused the credentials. UNAVAILABLE: Google didn't
-    /// answer.</exception>
+    /// <exception cref="RpcException">UNAUTHENTICATED: Google rejected the credentials. UNAVAILABLE: Google didn't
+    /// respond.</exception>
     public async ValueTask AuthorizeAsync(Uri address, HttpRequestHeaders headers, CancellationToken cancellationToken)
     {
         try

@@ -35,7 +35,7 @@ internal sealed class Backoff(TimeProvider time, CancellationToken cancellationT
         return Task.Delay(TimeSpan.FromMilliseconds(upper * (0.5 + (Random.Shared.NextDouble() / 2))), time, cancellationToken);
     }
 
-    /// <summary>Returns whether a cancellation interrupted the retries but doesn't say yet what was being retried.</summary>
+    /// <summary>Returns whether a cancellation ended the retries and doesn't have the last failure as its inner exception yet.</summary>
     public bool IsInterruptedBy(OperationCanceledException e) =>
         lastFailure is not null && cancellationToken.IsCancellationRequested && e.InnerException is not RpcException;
 

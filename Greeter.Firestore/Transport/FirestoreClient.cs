@@ -76,7 +76,8 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
         var isMissing = response.ResultCase == BatchGetDocumentsResponse.ResultOneofCase.Missing;
         if (response.ReadTime is null || (!isMissing && response.Found?.UpdateTime is null))
         {
-            throw new RpcException(StatusCode.Internal, "The response has no read time, or neither a document nor the name of a missing one.");
+            throw new RpcException(
+                StatusCode.Internal, "The response has no read time, or neither a document nor the name of a missing one.");
         }
     }
 }

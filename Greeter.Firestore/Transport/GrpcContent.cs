@@ -2,7 +2,7 @@ using System.Net;
 
 namespace Greeter.Firestore.Transport;
 
-/// <summary>The body of a gRPC request. <see cref="HttpContent.Dispose()"/> ends its sending.</summary>
+/// <summary>The body of a gRPC request. Disposing of it stops sending.</summary>
 /// <remarks>
 /// A server may send a status before it has read the request, for instance RESOURCE_EXHAUSTED for a large message. HttpClient
 /// waits until a <see cref="ByteArrayContent"/> is sent before it reads the response, but not for content types of our own: see

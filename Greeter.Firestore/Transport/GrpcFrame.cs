@@ -13,8 +13,8 @@ internal static class GrpcFrame
     /// <summary>The size of the header before a message, in bytes.</summary>
     public const int HeaderSize = 5;
 
-    /// <summary>The limit of a message in bytes, for a request and for a response: gRPC's default, and four times the limit of a
-    /// document.</summary>
+    /// <summary>The limit of a received message in bytes: gRPC's default, and four times the limit of a document. A larger
+    /// request may exceed the server's limit.</summary>
     public const int MaxMessageSize = 4 << 20;
 
     public static MediaTypeHeaderValue ContentType { get; } = new("application/grpc");

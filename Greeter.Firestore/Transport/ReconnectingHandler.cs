@@ -86,7 +86,7 @@ internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create, TimeP
 
         public HttpMessageInvoker Invoker { get; } = new(handler);
 
-        /// <summary>The number of calls that wait for a response.</summary>
+        /// <summary>Gets or sets the number of calls that wait for a response.</summary>
         public int WaitingCalls { get; set; }
     }
 }
