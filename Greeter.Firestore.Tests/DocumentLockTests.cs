@@ -228,7 +228,7 @@ public sealed class DocumentLockTests : IDisposable
     [InlineData(1, 20)]
     [InlineData(30, 136)]
     [InlineData(2000, 616)]
-    public async Task Gap_has_time_for_two_attempts_and_a_pause(int callMilliseconds, int gapMilliseconds)
+    public async Task Gap_has_time_for_a_pause_and_two_attempts_with_calls_of_up_to_150_ms(int callMilliseconds, int gapMilliseconds)
     {
         var time = new SkippingTimeProvider();
         var entry = new CachedDocument(time);

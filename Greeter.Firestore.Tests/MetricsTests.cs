@@ -10,6 +10,7 @@ public sealed class MetricsTests : IDisposable
     private readonly DocumentReference document;
     private readonly MeterListener listener = new();
     private readonly List<string> measured = [];
+    private Histogram<double>? durations;
 
     public MetricsTests()
     {
@@ -19,6 +20,7 @@ public sealed class MetricsTests : IDisposable
             if (instrument.Meter.Name == "Greeter.Firestore")
             {
                 all.EnableMeasurementEvents(instrument);
+                durations ??= instrument as Histogram<double>;
             }
         };
         listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) => Add(instrument, $"{value}", tags));
@@ -83,6 +85,10 @@ public sealed class MetricsTests : IDisposable
             Call("BatchGetDocuments", "PERMISSION_DENIED", "PERMISSION_DENIED"),
             "greeter.firestore.transactions 1 outcome=failed");
     }
+
+    [Fact]
+    public void Durations_have_buckets_in_seconds() =>
+        durations!.Advice!.HistogramBucketBoundaries.Should().BeInAscendingOrder().And.StartWith(0.005).And.EndWith(10);
 
     private static Dictionary<string, object> Views(long views) => new() { ["views"] = views };
 

@@ -21,8 +21,8 @@ public sealed class FirestoreDbBuilder
     private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(2);
 
     /// <summary>Gets or sets the ID of the project that contains the database.</summary>
-    /// <remarks>The default is the project of the metadata server. Unlike with Google's client, it is the project of a service account's
-    /// key if there is one, and <c>google-cloud-firestore-emulator</c> for an emulator.</remarks>
+    /// <remarks>The default is the project of the service account's key, or else that of the metadata server. For an emulator, it is
+    /// <c>google-cloud-firestore-emulator</c>. Unlike this client, Google's uses only the metadata server.</remarks>
     public string? ProjectId { get; set; }
 
     /// <summary>Gets or sets the ID of the database; the default is <c>(default)</c>.</summary>

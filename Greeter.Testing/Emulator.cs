@@ -13,8 +13,8 @@ public sealed class Emulator : IAsyncDisposable
 
     private Emulator(string host, ChildProcess? process) => (Host, this.process) = (host, process);
 
-    /// <summary>Gets what to install if there is no emulator; null if there is one. It is always null in CI, where the tests fail then.
-    /// </summary>
+    /// <summary>Gets what to install if there is no emulator; null if there is one. In CI it is always null, so that
+    /// tests fail instead of being skipped.</summary>
     public static string? MissingReason { get; } =
         Repository.IsOnCI || GivenHost is not null || (Tool.IsOnPath("gcloud") && Tool.IsOnPath("java"))
             ? null

@@ -9,8 +9,8 @@ internal static class FailureResponses
     private const string PageFor503 = "<body>We couldn't load your greeting right now. Please try again in a moment.</body>";
     private const string PageFor500 = "<body>We couldn't load your greeting. The log of this site tells its operator why.</body>";
 
-    private const string TimeoutAdvice = "Firestore took longer than the request timeout. Check that Firestore or the emulator runs, "
-        + "or raise Request__Timeout.";
+    private const string TimeoutAdvice = "Firestore took longer than the request timeout. Check FIRESTORE_EMULATOR_HOST or "
+        + "Firestore__Endpoint, and that the server runs, or raise Request__Timeout.";
 
     /// <summary>Adds the timeout of all requests.</summary>
     public static void AddRequestTimeout(this IServiceCollection services, Settings settings) => services.AddRequestTimeouts(
@@ -71,7 +71,8 @@ internal static class FailureResponses
                 + "Firestore__DatabaseId."),
             StatusCode.Unimplemented => (500, "The server is not Firestore. Check FIRESTORE_EMULATOR_HOST and "
                 + "Firestore__Endpoint."),
-            _ => (503, "Firestore failed. If this continues, check the project's quotas and https://status.cloud.google.com."),
+            _ => (503, "Firestore failed. If the reason doesn't say what to do, check the project's quotas and "
+                + "https://status.cloud.google.com."),
         };
     }
 }

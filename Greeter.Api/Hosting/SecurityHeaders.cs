@@ -10,7 +10,7 @@ internal static class SecurityHeaders
     /// <summary>Adds the headers to every response, errors included.</summary>
     public static void UseSecurityHeaders(this WebApplication app) => app.Use((context, next) =>
     {
-        // Set when the response starts, because the health checks set another Cache-Control before.
+        // Set when the response starts, because the health checks would overwrite Cache-Control.
         context.Response.OnStarting(static state =>
         {
             var headers = ((HttpResponse)state).Headers;

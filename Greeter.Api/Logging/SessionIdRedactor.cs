@@ -15,7 +15,7 @@ internal sealed partial class SessionIdRedactor(ITextFormatter formatter) : ITex
         using var text = new StringWriter(CultureInfo.InvariantCulture);
         formatter.Format(logEvent, text);
         var line = text.ToString();
-        // The lines at the start have no session ID. Loading regular expressions for them would slow it down.
+        // The lines at the start have no session ID. Loading regular expressions for them would take time.
         output.Write(line.Contains("sessions", StringComparison.Ordinal) ? Ids().Replace(line, "$1…") : line);
     }
 

@@ -11,8 +11,8 @@ using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 /// </summary>
 internal sealed class DocumentStore : IDisposable
 {
-    /// <summary>The growth since the last compaction that starts the next one, as a factor. So compactions get rarer as the documents
-    /// grow.</summary>
+    /// <summary>The journal is compacted when it has grown by this factor since the last compaction. So compactions get rarer as the
+    /// documents grow.</summary>
     private const int GrowthBeforeCompaction = 4;
 
     private static readonly Duration Microsecond = new() { Nanos = 1000 };

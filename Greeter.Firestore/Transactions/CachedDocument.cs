@@ -17,8 +17,8 @@ internal sealed class CachedDocument(TimeProvider time)
     /// <summary>The number of pauses that the time slice of an instance lasts.</summary>
     public const int PausesInTimeSlice = 6;
 
-    /// <summary>The upper limit of one call's duration when a gap is calculated, in milliseconds. A gap must be shorter than
-    /// <see cref="DocumentCache.MaxLockWait"/>, because transactions wait for the lock meanwhile.</summary>
+    /// <summary>The upper limit of one call's duration when a time slice or a gap is calculated, in milliseconds. A gap must be shorter
+    /// than <see cref="DocumentCache.MaxLockWait"/>, because transactions wait for the lock meanwhile.</summary>
     private const int LongestCall = 150;
 
     /// <summary>How long after a conflict another instance is assumed to write the document, in seconds.</summary>

@@ -60,6 +60,15 @@ internal sealed class DocumentCache
     /// <summary>Forgets a document's state.</summary>
     public void Drop(string path) => Find(path)?.Drop();
 
+    /// <summary>Forgets the states of documents.</summary>
+    public void Drop(IEnumerable<string> paths)
+    {
+        foreach (var path in paths)
+        {
+            Drop(path);
+        }
+    }
+
     private CachedDocument Set(string path, CachedDocument entry)
     {
         var size = entry.Bytes + (sizeof(char) * path.Length) + EntryOverhead;

@@ -79,7 +79,7 @@ internal sealed class TransactionRunner(
         if (IsConflictCertain(transaction))
         {
             // If the server's clock was set back, the cached document only looks newer. It must not cause a conflict again.
-            Drop(transaction.Reads.Select(read => read.Reference.Path));
+            cache.Drop(transaction.Reads.Select(read => read.Reference.Path));
             // The next attempt needn't wait: it holds the lock that the other transaction has released.
             await PauseAsync(Conflict("A document has changed."), NoPause, isLast);
             return false;
@@ -91,7 +91,7 @@ internal sealed class TransactionRunner(
         }
         catch (Exception e)
         {
-            Drop(commit.Select(write => write.Name()));
+            cache.Drop(commit.Select(write => write.Name()));
             if (e is not RpcException failure)
             {
                 throw;
@@ -129,14 +129,6 @@ internal sealed class TransactionRunner(
     private bool IsConflictCertain(Transaction transaction) =>
         transaction.Reads.Any(
             read => cache.Find(read.Reference.Path)?.UpdateTime is { } updateTime && updateTime > read.ReadTime);
-
-    private void Drop(IEnumerable<string> paths)
-    {
-        foreach (var path in paths)
-        {
-            cache.Drop(path);
-        }
-    }
 
     /// <summary>Caches the final state of each document that was written and of which all fields are known.</summary>
     private void UpdateCache(Transaction transaction, CommitResponse response)

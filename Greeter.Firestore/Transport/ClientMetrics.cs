@@ -11,7 +11,7 @@ internal static class ClientMetrics
 {
     private static readonly Meter Meter = new("Greeter.Firestore");
 
-    // Without this, an OpenTelemetry SDK takes boundaries for milliseconds. They come from the same page.
+    // OpenTelemetry's default boundaries are meant for milliseconds. These are the ones that its convention recommends.
     private static readonly InstrumentAdvice<double> Seconds = new()
     {
         HistogramBucketBoundaries = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],

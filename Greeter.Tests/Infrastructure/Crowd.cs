@@ -18,19 +18,20 @@ internal sealed class Crowd : IDisposable
     private readonly CancellationTokenSource stopping = new();
     private readonly ConcurrentQueue<Answer> answers = [];
     private readonly Uri[] instances;
-    private readonly HealthMonitor[] monitors;
+    private readonly Dictionary<Uri, HealthMonitor> monitors;
     private readonly List<Task> visitors = [];
 
     private Crowd(Uri[] instances) =>
-        (this.instances, monitors) = (instances, [.. instances.Select(instance => new HealthMonitor(instance))]);
+        (this.instances, monitors) = (instances, instances.ToDictionary(instance => instance, instance => new HealthMonitor(instance)));
 
     /// <summary>The result of one visit.</summary>
     /// <param name="Visitor">The number of the visitor.</param>
+    /// <param name="Instance">The address of the instance.</param>
     /// <param name="Sent">The session ID in the cookie, or null.</param>
     /// <param name="Started">The timestamp before the request.</param>
     /// <param name="Duration">The time until the response.</param>
     /// <param name="Visit">The response, or null if the instance ended before it responded.</param>
-    public sealed record Answer(int Visitor, string? Sent, long Started, TimeSpan Duration, Visit? Visit)
+    public sealed record Answer(int Visitor, Uri Instance, string? Sent, long Started, TimeSpan Duration, Visit? Visit)
     {
         public bool IsView => Visit?.Status == HttpStatusCode.OK;
     }
@@ -81,23 +82,23 @@ internal sealed class Crowd : IDisposable
         return Stopwatch.GetElapsedTime(started);
     }
 
-    /// <summary>Returns the time of the slowest of these responses, without the time in which an instance didn't respond at all. The
+    /// <summary>Returns the time of the slowest of these responses, without the time in which its instance didn't respond at all. The
     /// visitors must have been stopped.</summary>
     public TimeSpan GetSlowest(IEnumerable<Answer> responses) => responses.Max(answer =>
-        answer.Duration - monitors.Max(monitor => monitor.GetStalledTime(answer.Started, answer.Duration)));
+        answer.Duration - monitors[answer.Instance].GetStalledTime(answer.Started, answer.Duration));
 
     /// <summary>Stops the visitors after their last responses.</summary>
     public async Task StopAsync()
     {
         await stopping.CancelAsync();
         await Task.WhenAll(visitors);
-        await Task.WhenAll(monitors.Select(monitor => monitor.StopAsync()));
+        await Task.WhenAll(monitors.Values.Select(monitor => monitor.StopAsync()));
     }
 
     public void Dispose()
     {
         stopping.Cancel();
-        foreach (var monitor in monitors)
+        foreach (var monitor in monitors.Values)
         {
             _ = monitor.StopAsync();
         }
@@ -107,17 +108,18 @@ internal sealed class Crowd : IDisposable
 
     private async Task<Answer> VisitAsync(int visitor, string? id)
     {
+        var instance = instances[Random.Shared.Next(instances.Length)];
         var started = Stopwatch.GetTimestamp();
         Visit? visit = null;
         try
         {
-            visit = await Visit.SendAsync(client, instances[Random.Shared.Next(instances.Length)], id);
+            visit = await Visit.SendAsync(client, instance, id);
         }
         catch (Exception e) when (e is HttpRequestException or System.Net.Sockets.SocketException)
         {
             // The instance was killed.
         }
-        var answer = new Answer(visitor, id, started, Stopwatch.GetElapsedTime(started), visit);
+        var answer = new Answer(visitor, instance, id, started, Stopwatch.GetElapsedTime(started), visit);
         answers.Enqueue(answer);
         return answer;
     }
