@@ -22,7 +22,7 @@ public sealed class FirestoreDbBuilder
 
     /// <summary>Gets or sets the ID of the project that contains the database.</summary>
     /// <remarks>The default is the project of the service account's key, or else that of the metadata server. For an emulator, it is
-    /// <c>google-cloud-firestore-emulator</c>. Unlike this client, Google's uses only the metadata server.</remarks>
+    /// <c>google-cloud-firestore-emulator</c>. Unlike this client, Google's doesn't read the key.</remarks>
     public string? ProjectId { get; set; }
 
     /// <summary>Gets or sets the ID of the database; the default is <c>(default)</c>.</summary>

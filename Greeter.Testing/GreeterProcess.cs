@@ -1,13 +1,14 @@
 namespace Greeter.Testing;
 
-/// <summary>The app in a process of its own, with nothing in its environment but what the test sets.</summary>
+/// <summary>The app in a process of its own, with no settings in its environment but what the test sets.</summary>
 public sealed class GreeterProcess : ChildProcess
 {
     // The app chooses a free port and logs it.
     private const string AnyPort = "0";
 
+    // Profiling the code, which makes a server faster later, makes a test slower.
     private GreeterProcess(string[] command, (string Key, string Value)[] environment, string? folder = null)
-        : base(command, environment, folder)
+        : base(command, [("DOTNET_TieredPGO", "0"), .. environment], folder)
     {
     }
 
