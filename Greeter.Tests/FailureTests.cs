@@ -8,7 +8,6 @@ using Microsoft.Extensions.Logging;
 namespace Greeter.Tests;
 
 /// <summary>The responses and log entries when Firestore fails.</summary>
-[Collection(nameof(Alone))]
 public class FailureTests
 {
     private const string ShortTimeout = "00:00:01";

@@ -11,7 +11,7 @@ namespace Greeter.Tests;
 
 /// <summary>Network faults, malformed responses and killed instances. A response is either correct or a 503 in time, an
 /// acknowledged view is never lost, no number is shown twice, and the app recovers by itself.</summary>
-[Collection(nameof(Alone)), Trait("Category", "Slow")]
+[Trait("Category", "Slow")]
 public sealed class FaultTests(ITestOutputHelper output)
 {
     private const int Groups = 3;
