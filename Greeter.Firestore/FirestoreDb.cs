@@ -9,13 +9,22 @@ public sealed class FirestoreDb
 {
     private readonly FirestoreClient client;
     private readonly DocumentCache cache;
-    private readonly string resourceName;
 
-    internal FirestoreDb(string projectId, string databaseId, FirestoreClient client, DocumentCache? cache = null)
+    /// <param name="projectId">The ID of the project.</param>
+    /// <param name="databaseId">The ID of the database.</param>
+    /// <param name="api">Makes the calls.</param>
+    /// <param name="cache">The cache and the locks; new ones if null.</param>
+    /// <param name="time">The clock of the pauses between attempts; the system's if null.</param>
+    internal FirestoreDb(
+        string projectId, string databaseId, IFirestoreApi api, DocumentCache? cache = null, TimeProvider? time = null)
+        : this(projectId, databaseId, new FirestoreClient(api, ToName(projectId, databaseId), time ?? TimeProvider.System), cache ?? new())
     {
-        (ProjectId, DatabaseId, this.client, this.cache) = (projectId, databaseId, client, cache ?? new DocumentCache());
-        resourceName = $"projects/{projectId}/databases/{databaseId}";
-        DocumentsPath = $"{resourceName}/documents";
+    }
+
+    private FirestoreDb(string projectId, string databaseId, FirestoreClient client, DocumentCache cache)
+    {
+        (ProjectId, DatabaseId, this.client, this.cache) = (projectId, databaseId, client, cache);
+        DocumentsPath = $"{ToName(projectId, databaseId)}/documents";
     }
 
     /// <summary>Gets the ID of the project that contains the database.</summary>
@@ -84,8 +93,7 @@ public sealed class FirestoreDb
 
     internal async Task<DocumentSnapshot> GetSnapshotAsync(DocumentReference reference, CancellationToken cancellationToken)
     {
-        var request = new BatchGetDocumentsRequest { Database = resourceName, Documents = { reference.Path } };
-        var response = await client.BatchGetDocumentsAsync(request, cancellationToken);
+        var response = await client.GetAsync(reference.Path, cancellationToken);
         return new DocumentSnapshot(reference, response.Found, Timestamp.FromProto(response.ReadTime));
     }
 
@@ -94,7 +102,7 @@ public sealed class FirestoreDb
     {
         try
         {
-            var response = await CommitAsync([write], cancellationToken);
+            var response = await client.CommitAsync([write], cancellationToken);
             // A delete has no update time.
             return new WriteResult(Timestamp.FromProtoOrNull(response.WriteResults[0].UpdateTime ?? response.CommitTime) ?? default);
         }
@@ -103,9 +111,6 @@ public sealed class FirestoreDb
             cache.Drop(write.Name());
         }
     }
-
-    internal Task<CommitResponse> CommitAsync(List<Write> writes, CancellationToken cancellationToken) =>
-        client.CommitAsync(new CommitRequest { Database = resourceName, Writes = { writes } }, cancellationToken);
 
     /// <summary>Creates a reference to a document from its full name, which can be in another database or project.</summary>
     /// <exception cref="NotSupportedException">It isn't the name of a document.</exception>
@@ -117,6 +122,12 @@ public sealed class FirestoreDb
             throw new NotSupportedException($"'{name}' is not a valid reference to a document.");
         }
         var isInThisDatabase = projectId == ProjectId && databaseId == DatabaseId;
-        return new DocumentReference(isInThisDatabase ? this : new FirestoreDb(projectId, databaseId, client, cache), name);
+        return new DocumentReference(
+            isInThisDatabase
+                ? this
+                : new FirestoreDb(projectId, databaseId, client.WithDatabase(ToName(projectId, databaseId)), cache),
+            name);
     }
+
+    private static string ToName(string projectId, string databaseId) => $"projects/{projectId}/databases/{databaseId}";
 }

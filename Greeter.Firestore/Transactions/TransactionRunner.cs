@@ -11,6 +11,9 @@ internal sealed class TransactionRunner(
     /// <summary>The number of repeated attempts on unchanged documents after which a failure isn't a conflict.</summary>
     private const int MaxUnchangedAttempts = 2;
 
+    /// <summary>The size in bytes above which a server may refuse a message: gRPC's default limit.</summary>
+    private const int MaxCommitSize = 4 << 20;
+
     // In milliseconds: the first and the longest pause. In another instance's time slice, an attempt hardly ever succeeds. After it,
     // short pauses let the transaction that has waited longest go first.
     private static readonly (int, int) PauseInTimeSlice = (CachedDocument.LongestPause, CachedDocument.LongestPause);
@@ -86,7 +89,7 @@ internal sealed class TransactionRunner(
         }
         try
         {
-            UpdateCache(transaction, await database.CommitAsync(commit, cancellationToken));
+            UpdateCache(transaction, await client.CommitAsync(commit, cancellationToken));
             return true;
         }
         catch (Exception e)
@@ -222,13 +225,13 @@ internal sealed class TransactionRunner(
     }
 
     private static RpcException Conflict(string reason, Exception? cause = null) =>
-        new(StatusCode.Aborted, $"The transaction conflicted with another one. {reason}", cause);
+        new(new Status(StatusCode.Aborted, $"The transaction conflicted with another one. {reason}", cause));
 
     private bool IsTransient(RpcException e, List<Write> commit) => CanFollow(e, commit) && e.StatusCode switch
     {
         StatusCode.Unavailable or StatusCode.DeadlineExceeded => true,
         // The cause is often a daily quota, or the size of the commit. A retry fixes neither.
-        StatusCode.ResourceExhausted => !wasExhausted && commit.Sum(write => write.CalculateSize()) < GrpcFrame.MaxMessageSize,
+        StatusCode.ResourceExhausted => !wasExhausted && commit.Sum(write => write.CalculateSize()) < MaxCommitSize,
         _ => false,
     };
 

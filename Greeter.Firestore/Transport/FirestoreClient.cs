@@ -1,30 +1,25 @@
-using System.Diagnostics;
-using Google.Protobuf;
 using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Transport;
 
-/// <summary>Calls the two methods of google.firestore.v1.Firestore that this client needs.</summary>
-/// <param name="channel">Sends the calls.</param>
-/// <param name="time">The clock of the pauses between attempts; the system's if null.</param>
-internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = null) : IDisposable
+/// <summary>Reads and writes documents of one database. Repeats reads, checks that responses are complete.</summary>
+/// <param name="api">Makes the calls.</param>
+/// <param name="database">The resource name of the database: <c>projects/{project}/databases/{database}</c>.</param>
+/// <param name="time">The clock of the pauses between attempts.</param>
+internal sealed class FirestoreClient(IFirestoreApi api, string database, TimeProvider time)
 {
-    public const string BatchGetDocuments = "/google.firestore.v1.Firestore/BatchGetDocuments";
-    public const string Commit = "/google.firestore.v1.Firestore/Commit";
+    /// <summary>Returns a client for another database of the same server.</summary>
+    public FirestoreClient WithDatabase(string other) => new(api, other, time);
 
-    private Action? beforeFirstCall;
+    public Backoff CreateBackoff(CancellationToken cancellationToken) => new(time, cancellationToken);
 
-    /// <summary>Registers an action that runs once, before the first call.</summary>
-    public void OnFirstCall(Action action) => beforeFirstCall = action;
-
-    public void Dispose() => channel.Dispose();
-
-    public Backoff CreateBackoff(CancellationToken cancellationToken) => new(time ?? TimeProvider.System, cancellationToken);
-
-    /// <summary>Reads one document. Repeats the call after a transient failure.</summary>
-    public async Task<BatchGetDocumentsResponse> BatchGetDocumentsAsync(
-        BatchGetDocumentsRequest request, CancellationToken cancellationToken)
+    /// <summary>Reads a document. Repeats the call after a transient failure.</summary>
+    /// <param name="name">The full name of the document.</param>
+    /// <param name="cancellationToken">Cancels the call and the pauses.</param>
+    /// <returns>A response with a read time, and either a document or the name of the missing one.</returns>
+    public async Task<BatchGetDocumentsResponse> GetAsync(string name, CancellationToken cancellationToken)
     {
+        var request = new BatchGetDocumentsRequest { Database = database, Documents = { name } };
         var backoff = CreateBackoff(cancellationToken);
         try
         {
@@ -32,14 +27,13 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
             {
                 try
                 {
-                    var response = await CallAsync(
-                        BatchGetDocuments, request.Database, request, BatchGetDocumentsResponse.Parser, cancellationToken);
+                    var response = await api.BatchGetDocumentsAsync(request, cancellationToken).ConfigureAwait(false);
                     ThrowIfIncomplete(response);
                     return response;
                 }
                 catch (RpcException e) when (e.StatusCode is StatusCode.Unavailable or StatusCode.Internal or StatusCode.DeadlineExceeded)
                 {
-                    await backoff.PauseAsync(e, Backoff.AfterTransientFailure);
+                    await backoff.PauseAsync(e, Backoff.AfterTransientFailure).ConfigureAwait(false);
                 }
             }
         }
@@ -50,24 +44,13 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
     }
 
     /// <summary>Writes, in one call that is never repeated: only the caller knows whether it may be.</summary>
-    public async Task<CommitResponse> CommitAsync(CommitRequest request, CancellationToken cancellationToken)
+    public async Task<CommitResponse> CommitAsync(IEnumerable<Write> writes, CancellationToken cancellationToken)
     {
-        var response = await CallAsync(Commit, request.Database, request, CommitResponse.Parser, cancellationToken);
+        var request = new CommitRequest { Database = database, Writes = { writes } };
+        var response = await api.CommitAsync(request, cancellationToken).ConfigureAwait(false);
         return response.WriteResults.Count == request.Writes.Count
             ? response
-            : throw new RpcException(StatusCode.Internal, "The response doesn't have one result for each write.");
-    }
-
-    private Task<TResponse> CallAsync<TResponse>(
-        string method, string database, IMessage request, MessageParser<TResponse> parser, CancellationToken cancellationToken)
-        where TResponse : class, IMessage<TResponse>
-    {
-        if (beforeFirstCall is not null)
-        {
-            Interlocked.Exchange(ref beforeFirstCall, null)?.Invoke();
-        }
-        var started = Stopwatch.GetTimestamp();
-        return ClientMetrics.MeasureAsync(method, started, channel.CallAsync(method, database, request, parser, cancellationToken));
+            : throw new RpcException(new Status(StatusCode.Internal, "The response doesn't have one result for each write."));
     }
 
     // An empty response must not count as a missing document. Preconditions and the cache need the times.
@@ -76,8 +59,8 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
         var isMissing = response.ResultCase == BatchGetDocumentsResponse.ResultOneofCase.Missing;
         if (response.ReadTime is null || (!isMissing && response.Found?.UpdateTime is null))
         {
-            throw new RpcException(
-                StatusCode.Internal, "The response has no read time, or neither a document nor the name of a missing one.");
+            throw new RpcException(new Status(
+                StatusCode.Internal, "The response has no read time, or neither a document nor the name of a missing one."));
         }
     }
 }

@@ -258,5 +258,5 @@ internal static class DocumentRules
     private static bool IsNumeric(ReadOnlySpan<char> id) =>
         id.StartsWith("__id") && long.TryParse(id[4..^2], out var number) && number != 0;
 
-    private static RpcException Invalid(string detail) => new(StatusCode.InvalidArgument, detail);
+    private static RpcException Invalid(string detail) => new(new Status(StatusCode.InvalidArgument, detail));
 }
