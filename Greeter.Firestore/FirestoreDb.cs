@@ -72,7 +72,8 @@ public sealed class FirestoreDb
         Func<Transaction, Task<T>> callback, TransactionOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(callback);
-        return ClientMetrics.CountAsync(new TransactionRunner(this, client, cache, options, cancellationToken).RunAsync(callback));
+        var runner = new TransactionRunner(client, cache, options?.MaxAttempts, cancellationToken);
+        return ClientMetrics.CountAsync(runner.RunAsync(attempt => callback(new Transaction(this, attempt, cancellationToken))));
     }
 
     /// <inheritdoc cref="RunTransactionAsync{T}"/>
@@ -84,7 +85,7 @@ public sealed class FirestoreDb
         return RunTransactionAsync(
             async transaction =>
             {
-                await callback(transaction);
+                await callback(transaction).ConfigureAwait(false);
                 return true;
             },
             options,
@@ -93,8 +94,7 @@ public sealed class FirestoreDb
 
     internal async Task<DocumentSnapshot> GetSnapshotAsync(DocumentReference reference, CancellationToken cancellationToken)
     {
-        var response = await client.GetAsync(reference.Path, cancellationToken);
-        return new DocumentSnapshot(reference, response.Found, Timestamp.FromProto(response.ReadTime));
+        return DocumentSnapshot.FromRead(reference, await client.GetAsync(reference.Path, cancellationToken).ConfigureAwait(false));
     }
 
     /// <summary>Sends one write outside a transaction, once.</summary>
@@ -102,7 +102,7 @@ public sealed class FirestoreDb
     {
         try
         {
-            var response = await client.CommitAsync([write], cancellationToken);
+            var response = await client.CommitAsync([write], transactionId: null, cancellationToken).ConfigureAwait(false);
             // A delete has no update time.
             return new WriteResult(Timestamp.FromProtoOrNull(response.WriteResults[0].UpdateTime ?? response.CommitTime) ?? default);
         }

@@ -26,13 +26,15 @@ internal static class ValueConverter
     }
 
     /// <summary>Converts a document's or map's fields.</summary>
+    /// <param name="fields">The fields.</param>
+    /// <param name="toReference">Creates a reference from the full name of a document.</param>
     /// <exception cref="NotSupportedException">A value is of a type that the client doesn't know.</exception>
-    public static Dictionary<string, object?> ToDictionary(MapField<string, Value> fields, FirestoreDb database)
+    public static Dictionary<string, object?> ToDictionary(MapField<string, Value> fields, Func<string, DocumentReference> toReference)
     {
         var map = new Dictionary<string, object?>(fields.Count);
         foreach (var (name, value) in fields)
         {
-            map.Add(name, FromValue(value, database));
+            map.Add(name, FromValue(value, toReference));
         }
         return map;
     }
@@ -117,7 +119,7 @@ internal static class ValueConverter
     private static IEnumerable<KeyValuePair<string, object?>> ToPairs<T>(IDictionary<string, T> map) =>
         map.Select(pair => KeyValuePair.Create(pair.Key, (object?)pair.Value));
 
-    private static object? FromValue(Value value, FirestoreDb database) => value.ValueTypeCase switch
+    private static object? FromValue(Value value, Func<string, DocumentReference> toReference) => value.ValueTypeCase switch
     {
         Value.ValueTypeOneofCase.NullValue => null,
         Value.ValueTypeOneofCase.BooleanValue => value.BooleanValue,
@@ -127,9 +129,9 @@ internal static class ValueConverter
         Value.ValueTypeOneofCase.TimestampValue => Timestamp.FromProto(value.TimestampValue),
         Value.ValueTypeOneofCase.BytesValue => Blob.FromByteString(value.BytesValue),
         Value.ValueTypeOneofCase.GeoPointValue => new GeoPoint(value.GeoPointValue.Latitude, value.GeoPointValue.Longitude),
-        Value.ValueTypeOneofCase.ReferenceValue => database.DocumentFromResourceName(value.ReferenceValue),
-        Value.ValueTypeOneofCase.ArrayValue => value.ArrayValue.Values.Select(element => FromValue(element, database)).ToList(),
-        Value.ValueTypeOneofCase.MapValue => ToDictionary(value.MapValue.Fields, database),
+        Value.ValueTypeOneofCase.ReferenceValue => toReference(value.ReferenceValue),
+        Value.ValueTypeOneofCase.ArrayValue => value.ArrayValue.Values.Select(element => FromValue(element, toReference)).ToList(),
+        Value.ValueTypeOneofCase.MapValue => ToDictionary(value.MapValue.Fields, toReference),
         _ => throw new NotSupportedException("Firestore sent a value of a type that this client doesn't know."),
     };
 }
