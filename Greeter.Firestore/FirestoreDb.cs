@@ -4,7 +4,15 @@ using Greeter.Firestore.V1;
 namespace Greeter.Firestore;
 
 /// <summary>A Firestore database.</summary>
-/// <remarks>Thread-safe. Create one with a <see cref="FirestoreDbBuilder"/>, and use it as long as the process runs.</remarks>
+/// <remarks>
+/// <para>Thread-safe. Create one with a <see cref="FirestoreDbBuilder"/>, and use it as long as the process runs.</para>
+/// <para>A field's value is null, a <c>bool</c>, number, <c>string</c>, enumeration's member (stored as its number),
+/// <see cref="Timestamp"/>, <c>DateTime</c>, <c>DateTimeOffset</c>, <see cref="Blob"/>, <c>ByteString</c>, <c>byte[]</c>,
+/// <see cref="GeoPoint"/>, <see cref="DocumentReference"/>, sequence, dictionary with string keys, or of an anonymous type. Unlike Google's
+/// client, this one has no attributes and converters for classes, no sentinel values such as the server's time, and no queries.</para>
+/// <para>A call has 2 seconds, so a document of 1 MB needs a connection of 500 KB/s. The client never sends a commit twice, but
+/// <c>HttpClient</c> itself sends a call again that the server refused before it processed it.</para>
+/// </remarks>
 public sealed class FirestoreDb
 {
     private readonly FirestoreClient client;

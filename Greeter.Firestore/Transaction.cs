@@ -41,7 +41,7 @@ public sealed class Transaction
     /// <remarks>The commit fails if the document exists. After a commit whose response was lost, that can be the document of the
     /// transaction itself. To avoid that, choose a new ID each time the callback runs.</remarks>
     /// <param name="documentReference">The document.</param>
-    /// <param name="documentData">An <see cref="IDictionary{TKey, TValue}"/> from field names to values.</param>
+    /// <param name="documentData">The fields: an <see cref="IDictionary{TKey, TValue}"/>, or an object of an anonymous type.</param>
     /// <exception cref="ArgumentException">The data can't be stored in Firestore.</exception>
     /// <exception cref="InvalidOperationException">The transaction has ended.</exception>
     public void Create(DocumentReference documentReference, object documentData) =>
@@ -49,7 +49,7 @@ public sealed class Transaction
 
     /// <summary>Writes a document when the transaction commits, whether the document exists or not.</summary>
     /// <param name="documentReference">The document.</param>
-    /// <param name="documentData">An <see cref="IDictionary{TKey, TValue}"/> from field names to values.</param>
+    /// <param name="documentData">The fields: an <see cref="IDictionary{TKey, TValue}"/>, or an object of an anonymous type.</param>
     /// <param name="options">What happens to fields that aren't in the data; <see cref="SetOptions.Overwrite"/> if null.</param>
     /// <exception cref="ArgumentException">The data can't be stored in Firestore.</exception>
     /// <exception cref="InvalidOperationException">The transaction has ended.</exception>
