@@ -309,7 +309,7 @@ public class GrpcChannelTests
         }
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task Request_over_4_MiB_gets_the_status_of_the_emulator_long_before_the_deadline() =>
         await RejectTooLargeRequestsAsync(new Uri($"http://{(await Emulator.SharedAsync()).Host}"));
 
