@@ -23,6 +23,9 @@ internal sealed class EmbeddedFirestore(DocumentStore documents) : IFirestoreApi
     public Task<CommitResponse> CommitAsync(CommitRequest request, CancellationToken cancellationToken) =>
         RunAsync(() => documents.Commit(request), cancellationToken);
 
+    // The embedded store has no locks, so it returns no transaction's ID.
+    public Task RollbackAsync(RollbackRequest request, CancellationToken cancellationToken) => Task.CompletedTask;
+
     private static Task<T> RunAsync<T>(Func<T> call, CancellationToken cancellationToken)
     {
         if (cancellationToken.IsCancellationRequested)

@@ -1,7 +1,6 @@
 using System.Globalization;
 using Greeter.Firestore;
 using Greeter.Firestore.V1;
-using Xunit.Abstractions;
 
 namespace Greeter.Firestore.Tests;
 
@@ -501,7 +500,7 @@ public sealed class DocumentCacheTests : IDisposable
     }
 
     /// <summary>GREETER_TEST_SEED repeats a run.</summary>
-    [Theory, OnEmbedded, OnEmulator, Trait("Category", "Slow")]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator), Trait("Category", "Slow")]
     public async Task Cached_document_equals_a_fresh_read_after_any_sequence_of_writes(Store store)
     {
         using var shared = await TestDatabase.OpenAsync(store);

@@ -285,7 +285,7 @@ public sealed class DocumentLockTests : IDisposable
         (views, attempts).Should().Be((4, 3));
     }
 
-    [Theory, OnEmbedded, OnEmulator, Trait("Category", "Slow")]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator), Trait("Category", "Slow")]
     public async Task Sixteen_clients_of_one_document_cause_no_conflict_and_one_call_a_transaction(Store store)
     {
         const int Clients = 16;
@@ -315,7 +315,7 @@ public sealed class DocumentLockTests : IDisposable
         shared.Wire.Calls.Should().HaveCount(transactions + 1);
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Concurrent_transactions_on_an_uncached_document_make_three_calls_each_at_most(Store store)
     {
         const int Clients = 16;

@@ -115,7 +115,7 @@ public class FirestoreDbBuilderTests
         connection.Location.Should().Be($"the Firestore emulator at {Host}, project {expectedProject}");
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task Databases_with_different_IDs_are_separate()
     {
         var host = (await Emulator.SharedAsync()).Host;
@@ -129,7 +129,7 @@ public class FirestoreDbBuilderTests
         (await first.Database.Document("sessions/one").GetSnapshotAsync()).Exists.Should().BeFalse();
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task Reference_to_another_project_can_be_read()
     {
         var host = (await Emulator.SharedAsync()).Host;

@@ -21,7 +21,7 @@ public sealed class RandomTransactionTests
     private readonly ConcurrentQueue<long> totals = [];
     private readonly ConcurrentQueue<int> onDuty = [];
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Random_transactions_have_the_results_of_a_serial_order(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);

@@ -102,9 +102,9 @@ public sealed class ReferenceTests : IDisposable
     }
 
     [Theory]
-    [OnEmbedded("."), OnEmulator(".")]
-    [OnEmbedded(".."), OnEmulator("..")]
-    [OnEmbedded("__x__"), OnEmulator("__x__")]
+    [InlineData(Store.Embedded, "."), InlineData(Store.Emulator, ".")]
+    [InlineData(Store.Embedded, ".."), InlineData(Store.Emulator, "..")]
+    [InlineData(Store.Embedded, "__x__"), InlineData(Store.Emulator, "__x__")]
     public async Task Reserved_ID_is_refused_by_Firestore(Store store, string id)
     {
         using var opened = await TestDatabase.OpenAsync(store);

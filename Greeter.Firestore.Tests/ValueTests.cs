@@ -20,7 +20,7 @@ public class ValueTests
         "_", "_1", "a\nb", ".", "..", new string('n', 700),
     ];
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Value_is_read_as_it_was_written(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -32,7 +32,7 @@ public class ValueTests
         (await ReadAsync(document)).Should().BeEquivalentTo(Describe(values));
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Fields_that_were_read_can_be_written_again(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -45,7 +45,7 @@ public class ValueTests
         (await ReadAsync(copy)).Should().BeEquivalentTo(Describe(fields));
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Merging_keeps_the_other_fields(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -61,7 +61,7 @@ public class ValueTests
         (await ReadAsync(document)).Should().BeEquivalentTo(Describe(values));
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Overwriting_removes_the_other_fields(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -74,7 +74,7 @@ public class ValueTests
         (await ReadAsync(document)).Should().BeEquivalentTo(Describe(values));
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Merging_changes_fields_inside_maps_but_replaces_arrays(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -124,7 +124,7 @@ public class ValueTests
         }));
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Field_names_with_special_characters_can_be_merged(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -144,8 +144,8 @@ public class ValueTests
     }
 
     [Theory]
-    [OnEmbedded(true), OnEmulator(true)]
-    [OnEmbedded(false), OnEmulator(false)]
+    [InlineData(Store.Embedded, true), InlineData(Store.Emulator, true)]
+    [InlineData(Store.Embedded, false), InlineData(Store.Emulator, false)]
     public async Task Empty_data_creates_a_document_and_merging_it_changes_no_field(Store store, bool merge)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -160,7 +160,7 @@ public class ValueTests
         (await missing.GetSnapshotAsync()).Exists.Should().BeTrue();
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Timestamps_are_rounded_down_to_microseconds(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -266,7 +266,7 @@ public class ValueTests
         }
     }
 
-    [Theory, OnEmbedded, OnEmulator, Trait("Category", "Slow")]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator), Trait("Category", "Slow")]
     public async Task Nesting_is_refused_exactly_where_Firestore_refuses_it(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -373,7 +373,7 @@ public class ValueTests
         snapshot.Invoking(it => it.ToDictionary()).Should().Throw<NotSupportedException>();
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Missing_document_has_no_fields_and_only_a_read_time(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -389,7 +389,7 @@ public class ValueTests
         snapshot.Id.Should().Be("missing");
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Update_time_is_the_time_of_the_write_and_increases(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);

@@ -36,7 +36,7 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
 
     /// <summary>Creates the document.</summary>
     /// <remarks>The client sends the write once and never retries it.</remarks>
-    /// <param name="documentData">An <see cref="IDictionary{TKey, TValue}"/> with the fields' names as keys.</param>
+    /// <param name="documentData">The fields: an <see cref="IDictionary{TKey, TValue}"/>, or an object of an anonymous type.</param>
     /// <param name="cancellationToken">Cancels the call; a write that Firestore has received takes place nevertheless.</param>
     /// <returns>The time of the write.</returns>
     /// <exception cref="ArgumentException">Firestore can't store the data.</exception>
@@ -47,7 +47,7 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
 
     /// <summary>Writes the document, whether it exists or not.</summary>
     /// <remarks>The client sends the write once and never retries it.</remarks>
-    /// <param name="documentData">An <see cref="IDictionary{TKey, TValue}"/> with the fields' names as keys.</param>
+    /// <param name="documentData">The fields: an <see cref="IDictionary{TKey, TValue}"/>, or an object of an anonymous type.</param>
     /// <param name="options">What happens to fields that aren't in the data; <c>null</c> for
     /// <see cref="SetOptions.Overwrite"/>.</param>
     /// <param name="cancellationToken">Cancels the call; a write that Firestore has received takes place nevertheless.</param>

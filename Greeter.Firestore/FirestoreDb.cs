@@ -4,7 +4,15 @@ using Greeter.Firestore.V1;
 namespace Greeter.Firestore;
 
 /// <summary>A Firestore database.</summary>
-/// <remarks>Thread-safe. Create one with a <see cref="FirestoreDbBuilder"/>, and use it as long as the process runs.</remarks>
+/// <remarks>
+/// <para>Thread-safe. Create one with a <see cref="FirestoreDbBuilder"/>, and use it as long as the process runs.</para>
+/// <para>A field's value is null, a <c>bool</c>, number, <c>string</c>, enumeration's member (stored as its number),
+/// <see cref="Timestamp"/>, <c>DateTime</c>, <c>DateTimeOffset</c>, <see cref="Blob"/>, <c>ByteString</c>, <c>byte[]</c>,
+/// <see cref="GeoPoint"/>, <see cref="DocumentReference"/>, sequence, dictionary with string keys, or of an anonymous type. Unlike Google's
+/// client, this one has no attributes and converters for classes, no sentinel values such as the server's time, and no queries.</para>
+/// <para>A call has 2 seconds, so a document of 1 MB needs a connection of 500 KB/s. The client never sends a commit twice, but
+/// <c>HttpClient</c> itself sends a call again that the server refused before it processed it.</para>
+/// </remarks>
 public sealed class FirestoreDb
 {
     private readonly FirestoreClient client;
@@ -72,7 +80,8 @@ public sealed class FirestoreDb
         Func<Transaction, Task<T>> callback, TransactionOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(callback);
-        return ClientMetrics.CountAsync(new TransactionRunner(this, client, cache, options, cancellationToken).RunAsync(callback));
+        var runner = new TransactionRunner(client, cache, options?.MaxAttempts, cancellationToken);
+        return ClientMetrics.CountAsync(runner.RunAsync(attempt => callback(new Transaction(this, attempt, cancellationToken))));
     }
 
     /// <inheritdoc cref="RunTransactionAsync{T}"/>
@@ -84,7 +93,7 @@ public sealed class FirestoreDb
         return RunTransactionAsync(
             async transaction =>
             {
-                await callback(transaction);
+                await callback(transaction).ConfigureAwait(false);
                 return true;
             },
             options,
@@ -93,8 +102,7 @@ public sealed class FirestoreDb
 
     internal async Task<DocumentSnapshot> GetSnapshotAsync(DocumentReference reference, CancellationToken cancellationToken)
     {
-        var response = await client.GetAsync(reference.Path, cancellationToken);
-        return new DocumentSnapshot(reference, response.Found, Timestamp.FromProto(response.ReadTime));
+        return DocumentSnapshot.FromRead(reference, await client.GetAsync(reference.Path, cancellationToken).ConfigureAwait(false));
     }
 
     /// <summary>Sends one write outside a transaction, once.</summary>
@@ -102,7 +110,7 @@ public sealed class FirestoreDb
     {
         try
         {
-            var response = await client.CommitAsync([write], cancellationToken);
+            var response = await client.CommitAsync([write], transactionId: null, cancellationToken).ConfigureAwait(false);
             // A delete has no update time.
             return new WriteResult(Timestamp.FromProtoOrNull(response.WriteResults[0].UpdateTime ?? response.CommitTime) ?? default);
         }

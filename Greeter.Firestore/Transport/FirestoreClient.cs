@@ -1,3 +1,4 @@
+using Google.Protobuf;
 using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Transport;
@@ -27,9 +28,7 @@ internal sealed class FirestoreClient(IFirestoreApi api, string database, TimePr
             {
                 try
                 {
-                    var response = await api.BatchGetDocumentsAsync(request, cancellationToken).ConfigureAwait(false);
-                    ThrowIfIncomplete(response);
-                    return response;
+                    return await GetOnceAsync(request, cancellationToken).ConfigureAwait(false);
                 }
                 catch (RpcException e) when (e.StatusCode is StatusCode.Unavailable or StatusCode.Internal or StatusCode.DeadlineExceeded)
                 {
@@ -43,14 +42,49 @@ internal sealed class FirestoreClient(IFirestoreApi api, string database, TimePr
         }
     }
 
-    /// <summary>Writes, in one call that is never repeated: only the caller knows whether it may be.</summary>
-    public async Task<CommitResponse> CommitAsync(IEnumerable<Write> writes, CancellationToken cancellationToken)
+    /// <summary>Reads a document in a transaction that locks it, in one call that is never repeated.</summary>
+    /// <param name="name">The full name of the document.</param>
+    /// <param name="transactionId">The transaction; a new one if null. Its ID is in the response, unless the server has no locks.</param>
+    /// <param name="cancellationToken">Cancels the call.</param>
+    public async Task<BatchGetDocumentsResponse> GetLockedAsync(
+        string name, ByteString? transactionId, CancellationToken cancellationToken)
     {
-        var request = new CommitRequest { Database = database, Writes = { writes } };
+        var request = new BatchGetDocumentsRequest { Database = database, Documents = { name } };
+        if (transactionId is null)
+        {
+            request.NewTransaction = new V1.TransactionOptions { ReadWrite = new() };
+        }
+        else if (!transactionId.IsEmpty)
+        {
+            request.Transaction = transactionId;
+        }
+        return await GetOnceAsync(request, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Releases the locks of a transaction.</summary>
+    public Task RollbackAsync(ByteString transactionId) =>
+        api.RollbackAsync(new RollbackRequest { Database = database, Transaction = transactionId }, CancellationToken.None);
+
+    /// <summary>Writes, in one call that is never repeated: only the caller knows whether it may be.</summary>
+    /// <param name="writes">The writes.</param>
+    /// <param name="transactionId">The transaction whose locks the commit releases; null for none.</param>
+    /// <param name="cancellationToken">Cancels the call; a commit that Firestore has received is applied nevertheless.</param>
+    public async Task<CommitResponse> CommitAsync(
+        IEnumerable<Write> writes, ByteString? transactionId, CancellationToken cancellationToken)
+    {
+        var request = new CommitRequest { Database = database, Writes = { writes }, Transaction = transactionId ?? ByteString.Empty };
         var response = await api.CommitAsync(request, cancellationToken).ConfigureAwait(false);
         return response.WriteResults.Count == request.Writes.Count
             ? response
             : throw new RpcException(new Status(StatusCode.Internal, "The response doesn't have one result for each write."));
+    }
+
+    private async Task<BatchGetDocumentsResponse> GetOnceAsync(
+        BatchGetDocumentsRequest request, CancellationToken cancellationToken)
+    {
+        var response = await api.BatchGetDocumentsAsync(request, cancellationToken).ConfigureAwait(false);
+        ThrowIfIncomplete(response);
+        return response;
     }
 
     // An empty response must not count as a missing document. Preconditions and the cache need the times.

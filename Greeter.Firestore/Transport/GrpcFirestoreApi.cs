@@ -65,6 +65,16 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
         },
         cancellationToken);
 
+    public Task RollbackAsync(RollbackRequest request, CancellationToken cancellationToken) => CallAsync(
+        nameof(stub.Rollback),
+        request.Database,
+        async options =>
+        {
+            using var call = stub.RollbackAsync(request, options);
+            return await call.ResponseAsync.ConfigureAwait(false);
+        },
+        cancellationToken);
+
     private async Task<T> CallAsync<T>(
         string method, string database, Func<CallOptions, Task<T>> call, CancellationToken cancellationToken)
     {

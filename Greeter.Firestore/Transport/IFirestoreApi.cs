@@ -14,4 +14,8 @@ internal interface IFirestoreApi : IDisposable
     /// <summary>Applies writes, all or none.</summary>
     /// <inheritdoc cref="BatchGetDocumentsAsync"/>
     Task<CommitResponse> CommitAsync(CommitRequest request, CancellationToken cancellationToken);
+
+    /// <summary>Ends a transaction without a commit, and so releases its locks.</summary>
+    /// <inheritdoc cref="BatchGetDocumentsAsync"/>
+    Task RollbackAsync(RollbackRequest request, CancellationToken cancellationToken);
 }
