@@ -65,7 +65,7 @@ public sealed class FirestoreDbBuilder
     internal string? FindEmulator(string? emulatorHost) => (EmulatorDetection, emulatorHost) switch
     {
         (EmulatorDetection.ProductionOnly, not null) => throw new InvalidOperationException(
-            $"{EmulatorVariable} is '{emulatorHost}', but this app uses Cloud Firestore only. Unset the variable."),
+            $"This app uses Cloud Firestore only. Unset {EmulatorVariable}."),
         (EmulatorDetection.EmulatorOnly, null) => throw new InvalidOperationException(
             $"This app uses an emulator only. Set {EmulatorVariable} to its host:port."),
         (EmulatorDetection.None, _) => null,
@@ -76,7 +76,7 @@ public sealed class FirestoreDbBuilder
         TryParseHostPort(host, out var address)
             ? (NullIfEmpty(ProjectId) ?? DefaultEmulatorProject, address, null)
             : throw new InvalidOperationException(
-                $"{EmulatorVariable} is '{host}'. Set it to the emulator's host:port, such as 127.0.0.1:8080, without http://.");
+                $"{EmulatorVariable} is invalid. Set it to the emulator's host:port, such as 127.0.0.1:8080, without http://.");
 
     private (string ProjectId, Uri Address, CallCredentials? Credentials) FindCloud()
     {
@@ -84,7 +84,7 @@ public sealed class FirestoreDbBuilder
         if (!TryParseAuthority("https", endpoint, out var address))
         {
             throw new InvalidOperationException(
-                $"{nameof(Endpoint)} is '{endpoint}'. Set it to the host of Cloud Firestore, such as {DefaultEndpoint}, without https://.");
+                $"{nameof(Endpoint)} is invalid. Set it to the host of Cloud Firestore, such as {DefaultEndpoint}, without https://.");
         }
         var credentials = ApplicationDefaultCredentials.Find();
         return (NullIfEmpty(ProjectId) ?? credentials.FindProjectId(), address, credentials.ToCallCredentials());
@@ -111,8 +111,14 @@ public sealed class FirestoreDbBuilder
         var colon = text.LastIndexOf(':');
         var host = colon > 0 ? text[..colon] : "";
         var authority = host.Contains(':', StringComparison.Ordinal) && host[0] != '[' ? $"[{host}]{text[colon..]}" : text;
-        return TryParseAuthority("http", authority, out address)
-            && colon > 0 && ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out _);
+        var isValid = TryParseAuthority("http", authority, out address)
+            && colon > 0 && ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port > 0;
+        // An emulator that listens on all interfaces prints this address. A client can't connect to it.
+        if (isValid && address.Host is ("0.0.0.0" or "[::]"))
+        {
+            address = new UriBuilder(address) { Host = address.Host == "[::]" ? "[::1]" : "127.0.0.1" }.Uri;
+        }
+        return isValid;
     }
 
     private static bool TryParseAuthority(string scheme, string authority, out Uri address) =>
