@@ -10,8 +10,8 @@ internal static class FailureResponses
     private const string PageFor503 = "<body>We couldn't load your greeting right now. Please try again in a moment.</body>";
     private const string PageFor500 = "<body>We couldn't load your greeting. The log of this site tells its operator why.</body>";
 
-    private const string TimeoutAdvice = "Firestore took longer than the request timeout. Check FIRESTORE_EMULATOR_HOST or "
-        + "Firestore__Endpoint, and that the server runs, or raise Request__Timeout.";
+    private const string TimeoutAdvice = "Firestore took longer than the request timeout. Check that the server in the reason runs and is "
+        + "the right one (FIRESTORE_EMULATOR_HOST or Firestore__Endpoint), or raise Request__Timeout.";
 
     /// <summary>Adds the timeout of all requests.</summary>
     public static void AddRequestTimeout(this IServiceCollection services)
