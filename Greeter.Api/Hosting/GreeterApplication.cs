@@ -72,7 +72,7 @@ internal static class GreeterApplication
     {
         string?[] variables =
             [Environment.GetEnvironmentVariable("ASPNETCORE_ENVIRONMENT"), Environment.GetEnvironmentVariable("DOTNET_ENVIRONMENT")];
-        if (variables.Where(value => !string.IsNullOrEmpty(value)).Distinct(StringComparer.OrdinalIgnoreCase).Count() > 1)
+        if (variables.Where(value => value is not null).Distinct(StringComparer.OrdinalIgnoreCase).Count() > 1)
         {
             throw new SettingException("ASPNETCORE_ENVIRONMENT and DOTNET_ENVIRONMENT differ. Unset one of them.");
         }

@@ -12,8 +12,9 @@ namespace Greeter.Api.Logging;
 
 /// <summary>Writes a log event as one line of JSON, with the fields that Cloud Logging reads.</summary>
 /// <remarks>https://cloud.google.com/logging/docs/structured-logging#structured_logging_special_fields</remarks>
-/// <param name="findProjectId">Returns the project that traces belong to; null if there are no traces.</param>
-internal sealed class CloudLoggingFormatter(Func<string>? findProjectId) : ITextFormatter
+/// <param name="findProjectId">Returns the project that traces belong to. Called only for an entry with a trace.</param>
+/// <param name="exportsSpans">Whether the app's own spans are exported. Otherwise, Cloud Trace knows only the caller's.</param>
+internal sealed class CloudLoggingFormatter(Func<string> findProjectId, bool exportsSpans) : ITextFormatter
 {
     private static readonly MessageTemplateTextFormatter Message = new("{Message:lj}", CultureInfo.InvariantCulture);
     private static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -28,7 +29,7 @@ internal sealed class CloudLoggingFormatter(Func<string>? findProjectId) : IText
             json.WriteString("severity", Severity(logEvent.Level));
             json.WriteString("time", logEvent.Timestamp.UtcDateTime);
             json.WriteString("message", Render(logEvent));
-            if (logEvent.TraceId is { } traceId && findProjectId is not null)
+            if (logEvent.TraceId is { } traceId)
             {
                 WriteTrace(json, $"projects/{findProjectId()}/traces/{traceId}", logEvent.SpanId);
             }
@@ -42,11 +43,10 @@ internal sealed class CloudLoggingFormatter(Func<string>? findProjectId) : IText
         output.WriteLine(Encoding.UTF8.GetString(line.WrittenSpan));
     }
 
-    private static void WriteTrace(Utf8JsonWriter json, string trace, ActivitySpanId? spanId)
+    private void WriteTrace(Utf8JsonWriter json, string trace, ActivitySpanId? spanId)
     {
-        // Cloud Trace knows only the caller's span, because the app doesn't export its own.
         var request = Activity.Current;
-        var span = request is not null && request.ParentSpanId != default ? request.ParentSpanId : spanId;
+        var span = !exportsSpans && request is not null && request.ParentSpanId != default ? request.ParentSpanId : spanId;
         json.WriteString("logging.googleapis.com/trace", trace);
         json.WriteString("logging.googleapis.com/spanId", span?.ToString());
         json.WriteBoolean("logging.googleapis.com/trace_sampled", request?.Recorded == true);

@@ -28,7 +28,8 @@ internal static class FatalErrors
         // There may be no host yet.
         if (Log.Logger == Logger.None)
         {
-            Log.Logger = LoggingExtensions.Configure(new LoggerConfiguration(), IsDevelopment(args)).CreateLogger();
+            Log.Logger = new LoggerConfiguration()
+                .WriteToConsole(IsDevelopment(args), new CloudLoggingFormatter(() => "", exportsSpans: false)).CreateLogger();
         }
         if (Explain(exception) is { } reason)
         {

@@ -10,31 +10,34 @@ namespace Greeter.Api.Logging;
 /// <summary>Configures logging.</summary>
 internal static class LoggingExtensions
 {
-    /// <summary>Logs to the console, and sends telemetry if <c>OTEL_EXPORTER_OTLP_ENDPOINT</c> is set.</summary>
+    /// <summary>Logs to the console, and sends telemetry if an endpoint for it is set.</summary>
     public static void AddLogging(this WebApplicationBuilder builder)
     {
         var isDevelopment = builder.Environment.IsDevelopment();
+        var hasTelemetry = builder.HasTelemetry();
         builder.Logging.ClearProviders();
         builder.Services.AddSerilog(
-            (services, logger) => Configure(logger, isDevelopment, () => services.GetRequiredService<FirestoreDb>().ProjectId),
+            (services, logger) => logger.WriteToConsole(
+                isDevelopment, new CloudLoggingFormatter(() => services.GetRequiredService<FirestoreDb>().ProjectId, hasTelemetry)),
             writeToProviders: true);
         if (!isDevelopment)
         {
             builder.Services.AddSingleton<DistributedContextPropagator, CloudTracePropagator>();
         }
+        if (hasTelemetry)
+        {
+            builder.AddTelemetry();
+        }
     }
 
-    /// <summary>Configures a logger that writes to the console: readable lines in Development, otherwise JSON for Cloud
-    /// Logging.</summary>
-    /// <param name="logger">The configuration.</param>
-    /// <param name="isDevelopment">Whether the environment is Development.</param>
-    /// <param name="findProjectId">Returns the project that traces belong to.</param>
-    public static LoggerConfiguration Configure(LoggerConfiguration logger, bool isDevelopment, Func<string>? findProjectId = null)
+    /// <summary>Writes to the console: readable lines in Development, otherwise JSON for Cloud Logging.</summary>
+    public static LoggerConfiguration WriteToConsole(
+        this LoggerConfiguration logger, bool isDevelopment, CloudLoggingFormatter cloudFormatter)
     {
         ITextFormatter formatter = isDevelopment
             ? new MessageTemplateTextFormatter(
                 "[{Timestamp:HH:mm:ss} {Level:u3}] {Message:lj}{NewLine}{Exception}", CultureInfo.InvariantCulture)
-            : new CloudLoggingFormatter(findProjectId);
+            : cloudFormatter;
         return logger
             .MinimumLevel.Override("Microsoft.AspNetCore", LogEventLevel.Warning)
             // A health check that gets 503 is not an error. It happens whenever an instance starts or stops.
@@ -47,22 +50,23 @@ internal static class LoggingExtensions
     /// <summary>In Development, logs each request in one line. Platforms log requests themselves.</summary>
     public static void UseRequestLogging(this WebApplication app)
     {
-        if (app.Environment.IsDevelopment())
+        if (!app.Environment.IsDevelopment())
         {
-            app.UseSerilogRequestLogging(options =>
-            {
-                options.MessageTemplate = "{RequestMethod} {RequestPath} responded {StatusCode} in {Elapsed:0.0} ms";
-                // A failure has an entry of its own.
-                options.GetLevel = (_, _, _) => LogEventLevel.Information;
-                options.GetMessageTemplateProperties = (context, _, elapsed, status) =>
-                [
-                    new("RequestMethod", new ScalarValue(context.Request.Method)),
-                    // Encoded, so that a path can't look like another entry.
-                    new("RequestPath", new ScalarValue(SessionIdRedactor.Redact(context.Request.Path.ToUriComponent()))),
-                    new("StatusCode", new ScalarValue(status)),
-                    new("Elapsed", new ScalarValue(elapsed)),
-                ];
-            });
+            return;
         }
+        app.UseSerilogRequestLogging(options =>
+        {
+            options.MessageTemplate = "{RequestMethod} {RequestPath} responded {StatusCode} in {Elapsed:0.0} ms";
+            // A failure has an entry of its own.
+            options.GetLevel = (_, _, _) => LogEventLevel.Information;
+            options.GetMessageTemplateProperties = (context, _, elapsed, status) =>
+            [
+                new("RequestMethod", new ScalarValue(context.Request.Method)),
+                // Encoded, so that a path can't look like another entry.
+                new("RequestPath", new ScalarValue(SessionIdRedactor.Redact(context.Request.Path.ToUriComponent()))),
+                new("StatusCode", new ScalarValue(status)),
+                new("Elapsed", new ScalarValue(elapsed)),
+            ];
+        });
     }
 }
