@@ -217,7 +217,7 @@ internal static class DocumentRules
                 value.TimestampValue.Nanos -= value.TimestampValue.Nanos % 1000;
                 break;
             case Value.ValueTypeOneofCase.DoubleValue when double.IsNaN(value.DoubleValue):
-                value.DoubleValue = double.NaN;
+                value.DoubleValue = ValueConverter.NaN;
                 break;
             case Value.ValueTypeOneofCase.MapValue:
                 CheckFields(value.MapValue.Fields, depth + 1, pathBytes + 1);

@@ -52,14 +52,24 @@ public sealed class FirestoreDbBuilder
     }
 
     /// <inheritdoc cref="Build"/>
-    internal (string ProjectId, string DatabaseId, IFirestoreApi Api) Connect()
+    /// <param name="emulatorHost">The value of <c>FIRESTORE_EMULATOR_HOST</c>.</param>
+    internal (string ProjectId, string DatabaseId, IFirestoreApi Api) Connect(string? emulatorHost)
     {
-        var emulatorHost = FindEmulator(NullIfEmpty(Environment.GetEnvironmentVariable(EmulatorVariable)));
-        var (projectId, address, credentials) = emulatorHost is null ? FindCloud() : FindEmulatorAddress(emulatorHost);
+        var host = FindEmulator(NullIfEmpty(emulatorHost));
+        var (projectId, address, credentials) = host is null
+            ? FindCloud()
+            : (NullIfEmpty(ProjectId) ?? DefaultEmulatorProject, ParseEmulatorHost(host), null);
+        var databaseId = NullIfEmpty(DatabaseId) ?? DefaultDatabase;
+        ThrowIfInvalidId(nameof(ProjectId), projectId);
+        ThrowIfInvalidId(nameof(DatabaseId), databaseId);
         var api = new GrpcFirestoreApi(
             address, credentials, CallTimeout, new ReconnectingHandler(CreateSocketsHandler, TimeProvider.System));
-        return (projectId, NullIfEmpty(DatabaseId) ?? DefaultDatabase, api);
+        return (projectId, databaseId, api);
     }
+
+    /// <inheritdoc cref="Build"/>
+    internal (string ProjectId, string DatabaseId, IFirestoreApi Api) Connect() =>
+        Connect(Environment.GetEnvironmentVariable(EmulatorVariable));
 
     /// <summary>Returns the emulator's host and port; <c>null</c> for Cloud Firestore.</summary>
     internal string? FindEmulator(string? emulatorHost) => (EmulatorDetection, emulatorHost) switch
@@ -72,11 +82,30 @@ public sealed class FirestoreDbBuilder
         _ => emulatorHost,
     };
 
-    private (string ProjectId, Uri Address, CallCredentials? Credentials) FindEmulatorAddress(string host) =>
-        TryParseHostPort(host, out var address)
-            ? (NullIfEmpty(ProjectId) ?? DefaultEmulatorProject, address, null)
-            : throw new InvalidOperationException(
+    /// <summary>Returns the address of an emulator.</summary>
+    /// <exception cref="InvalidOperationException">The value isn't host:port.</exception>
+    internal static Uri ParseEmulatorHost(string text)
+    {
+        var colon = text.LastIndexOf(':');
+        var host = colon > 0 ? text[..colon] : "";
+        // The emulator prints an IPv6 address without brackets: ::1:8080.
+        var authority = host.Contains(':', StringComparison.Ordinal) && host[0] != '[' ? $"[{host}]{text[colon..]}" : text;
+        if (!TryParseAuthority("http", authority, out var address)
+            || !ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port)
+            || colon < 1 || port == 0)
+        {
+            throw new InvalidOperationException(
                 $"{EmulatorVariable} is invalid. Set it to the emulator's host:port, such as 127.0.0.1:8080, without http://.");
+        }
+        // An emulator that listens on all interfaces prints one of these. A client can't connect to them.
+        var loopback = address.Host switch
+        {
+            "0.0.0.0" => "127.0.0.1",
+            "[::]" => "[::1]",
+            _ => address.Host,
+        };
+        return new UriBuilder(address) { Host = loopback }.Uri;
+    }
 
     private (string ProjectId, Uri Address, CallCredentials? Credentials) FindCloud()
     {
@@ -105,25 +134,18 @@ public sealed class FirestoreDbBuilder
         ActivityHeadersPropagator = null,
     };
 
-    // The emulator prints an IPv6 address without brackets: ::1:8080.
-    private static bool TryParseHostPort(string text, out Uri address)
-    {
-        var colon = text.LastIndexOf(':');
-        var host = colon > 0 ? text[..colon] : "";
-        var authority = host.Contains(':', StringComparison.Ordinal) && host[0] != '[' ? $"[{host}]{text[colon..]}" : text;
-        var isValid = TryParseAuthority("http", authority, out address)
-            && colon > 0 && ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port > 0;
-        // An emulator that listens on all interfaces prints this address. A client can't connect to it.
-        if (isValid && address.Host is ("0.0.0.0" or "[::]"))
-        {
-            address = new UriBuilder(address) { Host = address.Host == "[::]" ? "[::1]" : "127.0.0.1" }.Uri;
-        }
-        return isValid;
-    }
-
     private static bool TryParseAuthority(string scheme, string authority, out Uri address) =>
         Uri.TryCreate($"{scheme}://{authority}", UriKind.Absolute, out address!)
             && address.UserInfo.Length == 0 && address.PathAndQuery == "/" && address.Fragment.Length == 0;
+
+    // Both IDs are in a header of each call.
+    private static void ThrowIfInvalidId(string property, string id)
+    {
+        if (id.Any(character => character is <= ' ' or '/' or >= (char)127))
+        {
+            throw new InvalidOperationException($"{property} is '{id}', which can't be an ID. Set it to the ID that the console shows.");
+        }
+    }
 
     private static string? NullIfEmpty(string? text) => string.IsNullOrWhiteSpace(text) ? null : text.Trim();
 }
