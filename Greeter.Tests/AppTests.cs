@@ -181,20 +181,6 @@ public class AppTests
         ShouldHaveSecurityHeaders(response);
     }
 
-    [Theory]
-    [InlineData("/.")]
-    [InlineData("/x/..")]
-    [InlineData("/?session_id=1")]
-    [InlineData("http://example.com/")]
-    public async Task Path_that_normalizes_to_the_root_returns_the_page(string target)
-    {
-        await using var app = await GreeterApp.StartAsync();
-
-        var response = await app.SendRawAsync($"GET {target} HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n");
-
-        response.Should().StartWith("HTTP/1.1 200").And.Contain("<body>1 views for ");
-    }
-
     [Fact(Skip = Improvement.CallCounts, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     public async Task View_takes_one_call_or_two_without_a_cached_session_or_three_with_a_stale_one()
     {
