@@ -68,6 +68,27 @@ public sealed class FaultTests(ITestOutputHelper output)
         await EverySessionShouldContinueAsync(other.Address, stored);
     }
 
+    [Fact(Skip = Improvement.EmbeddedStore, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
+    public async Task Killed_app_on_the_embedded_store_loses_no_view()
+    {
+        using var folder = new TemporaryFolder();
+        await using var app = await GreeterProcess.StartAsync(Documents.InFolder(folder));
+        using var crowd = await Crowd.GatherAsync(app.Address);
+
+        await crowd.UntilAllAreAnsweredAsync(() => crowd.Answers.Count > 1000, TimeToRecover * 3);
+        await app.KillAsync();
+        await crowd.StopAsync();
+
+        await using var restarted = await GreeterProcess.StartAsync(Documents.InFolder(folder));
+        foreach (var session in crowd.Answers.Where(answer => answer.IsView).GroupBy(view => view.Visit!.Id))
+        {
+            var (views, visit) = (session.Max(view => view.Visit!.Views), await restarted.VisitAsync(session.Key));
+            var unanswered = crowd.Answers.Count(answer => answer.Visit is null && answer.Sent == session.Key);
+            (visit.Id, visit.Greeting).Should().Be((session.Key, session.First().Visit!.Greeting));
+            visit.Views.Should().BeInRange(views + 1, views + 1 + unanswered);
+        }
+    }
+
     private async Task<(IReadOnlyCollection<Crowd.Answer> Answers, Dictionary<string, Session> Stored)> ShouldRecoverFromAsync(
         params KeyValuePair<string, Fault>[] faults)
     {
