@@ -43,7 +43,8 @@ public partial class HostileInputTests
 
         await EachSessionShouldContinueAsync(app);
         NothingShouldHaveFailed();
-        app.Output.Should().HaveCount(5, "only the start is logged").And.OnlyContain(line => line.Contains(" INF] "));
+        app.Output.Should().OnlyContain(line => line.Contains(" INF] "));
+        app.Output.Where(line => !line.Contains(" responded ")).Should().HaveCount(5, "the start is logged, and one line per request");
         DocumentsShouldBeTheSessionsThatWereAnswered(folder);
         growth.Should().BeLessThan(
             32 << 20, $"without the documents; it had {warm >> 20} MiB after two fifths of {sent} requests (seed {Seed})");

@@ -79,7 +79,7 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
         "X-Cloud-Trace-Context: " + new string('\u0001', 32) + "/1",
         "X-Cloud-Trace-Context: 0af7651916cd43dd8448eb211c80319c/1;o=1", "X-Cloud-Trace-Context: " + new string('/', 5000),
         "Expect: x", "Expect: 100-continue", "Range: bytes=0-", "If-None-Match: *", "If-Modified-Since: x", "Upgrade: websocket",
-        "Upgrade: h2c", "Accept: \u0001\u007f", "Accept-Encoding: *;q=x", "Authorization: Basic \u0001", "Content-Type: \"",
+        "Upgrade: h2c", "Accept: \u0001\u007f", "Accept-Encoding: *;q=x", "A: \u0080\u00ff", "Authorization: Basic \u0001", "Content-Type: \"",
         "TE: x", "Trailer: a", "Keep-Alive: timeout=0", "Range:", "Request-Id: |x.",
         "A: " + new string('v', 5000),
     ];
@@ -115,8 +115,8 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
     ];
     private static readonly (int Status, string[] Headers)[] RefusedHeaders =
     [
-        (400, ["A: b\r\n c", "A : b", " A: b", "A", ": b", "A\0: b", "A: \0", "A: \u0080", "A: a\rb", "\u00e9: b"]),
-        (400, ["Cookie: session_id=\u0080", "Cookie: session_id=\0"]),
+        (400, ["A: b\r\n c", "A : b", " A: b", "A", ": b", "A\0: b", "A: \0", "A: a\rb", "\u00e9: b"]),
+        (400, ["Cookie: session_id=\0"]),
         (400, ["Content-Length: x", "Content-Length: -1", "Content-Length:", "Content-Length: 0, 9"]),
         (400, ["Content-Length: 99999999999999999999"]),
         (400, ["Content-Length: 0\r\nContent-Length: 0", "Content-Length: 0\r\nContent-Length: 9", "Transfer-Encoding: x"]),
