@@ -22,14 +22,14 @@ public class TransactionTests
     }
 
     [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
-    public async Task One_of_two_concurrent_transactions_on_one_document_runs_again(Store store)
+    public async Task One_of_two_concurrent_transactions_of_two_processes_on_one_document_runs_again(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("sessions/one");
         await document.SetAsync(Views(1));
         var attempts = 0;
         var haveRead = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        Task<long> CountAsync() => database.Db.RunTransactionAsync(async transaction =>
+        Task<long> CountAsync(FirestoreDb db) => db.RunTransactionAsync(async transaction =>
         {
             var views = Views(await transaction.GetSnapshotAsync(document)) + 1;
             if (Interlocked.Increment(ref attempts) == 2)
@@ -41,7 +41,7 @@ public class TransactionTests
             return views;
         });
 
-        var results = await Task.WhenAll(CountAsync(), CountAsync()).WaitAsync(Patience);
+        var results = await Task.WhenAll(CountAsync(database.Db), CountAsync(database.OpenAnother())).WaitAsync(Patience);
 
         results.Should().BeEquivalentTo([2L, 3L]);
         attempts.Should().Be(3);

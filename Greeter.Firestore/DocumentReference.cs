@@ -20,7 +20,6 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
 
     /// <summary>Creates a reference to a collection below this document.</summary>
     /// <param name="path">The IDs below this document, separated by slashes; an odd number of them.</param>
-    /// <returns>The reference.</returns>
     /// <exception cref="ArgumentException">An ID is empty or has a lone surrogate, or the number of IDs is
     /// even.</exception>
     public CollectionReference Collection(string path) => new(Database, ResourcePath.Append(Path, path, odd: true));
@@ -70,8 +69,6 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
         Database.WriteAsync(WriteFactory.Delete(this, precondition), cancellationToken);
 
     /// <summary>Returns whether two references have the same path.</summary>
-    /// <param name="other">The other reference.</param>
-    /// <returns><c>true</c> if the paths are the same.</returns>
     public bool Equals(DocumentReference? other) => other?.Path == Path;
 
     /// <inheritdoc/>
@@ -80,7 +77,6 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
     /// <inheritdoc/>
     public override int GetHashCode() => Path.GetHashCode(StringComparison.Ordinal);
 
-    /// <summary>Returns the path.</summary>
-    /// <returns>The value of <see cref="Path"/>.</returns>
+    /// <inheritdoc/>
     public override string ToString() => Path;
 }

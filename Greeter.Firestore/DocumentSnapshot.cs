@@ -49,8 +49,6 @@ public sealed class DocumentSnapshot : IEquatable<DocumentSnapshot>
         Document is null ? null : ValueConverter.ToDictionary(Document.Fields, Reference.Database.DocumentFromResourceName);
 
     /// <summary>Returns whether two snapshots are of the same document with the same fields, whatever their times.</summary>
-    /// <param name="other">The other snapshot.</param>
-    /// <returns><c>true</c> if they are.</returns>
     public bool Equals(DocumentSnapshot? other) =>
         Reference.Equals(other?.Reference) && Equals(Document?.Fields, other.Document?.Fields);
 

@@ -46,13 +46,11 @@ public sealed class FirestoreDb
 
     /// <summary>Creates a reference to a collection, without a call to Firestore.</summary>
     /// <param name="path">An odd number of IDs, separated by slashes: <c>cities</c>, <c>cities/{id}/districts</c>.</param>
-    /// <returns>The reference.</returns>
     /// <exception cref="ArgumentException">An ID is empty or contains a lone surrogate, or the number of IDs is even.</exception>
     public CollectionReference Collection(string path) => new(this, ResourcePath.Append(DocumentsPath, path, odd: true));
 
     /// <summary>Creates a reference to a document, without a call to Firestore.</summary>
     /// <param name="path">An even number of IDs, separated by slashes: <c>cities/{id}</c>.</param>
-    /// <returns>The reference.</returns>
     /// <exception cref="ArgumentException">An ID is empty or contains a lone surrogate, or the number of IDs is odd.</exception>
     public DocumentReference Document(string path) => new(this, ResourcePath.Append(DocumentsPath, path, odd: false));
 

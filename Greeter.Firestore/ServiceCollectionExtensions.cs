@@ -17,7 +17,6 @@ public static class ServiceCollectionExtensions
     /// <remarks>Unlike Google's client, this one closes its connections with the service provider.</remarks>
     /// <param name="services">The app's services.</param>
     /// <param name="action">Sets the builder's properties, when the database is first resolved.</param>
-    /// <returns>The same services.</returns>
     public static IServiceCollection AddFirestoreDb(
         this IServiceCollection services, Action<IServiceProvider, FirestoreDbBuilder> action)
     {
