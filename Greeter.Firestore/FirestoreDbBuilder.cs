@@ -75,7 +75,7 @@ public sealed class FirestoreDbBuilder
     internal string? FindEmulator(string? emulatorHost) => (EmulatorDetection, emulatorHost) switch
     {
         (EmulatorDetection.ProductionOnly, not null) => throw new InvalidOperationException(
-            $"{EmulatorVariable} is '{emulatorHost}', but this app uses Cloud Firestore only. Unset the variable."),
+            $"This app uses Cloud Firestore only. Unset {EmulatorVariable}."),
         (EmulatorDetection.EmulatorOnly, null) => throw new InvalidOperationException(
             $"This app uses an emulator only. Set {EmulatorVariable} to its host:port."),
         (EmulatorDetection.None, _) => null,
@@ -90,11 +90,21 @@ public sealed class FirestoreDbBuilder
         var host = colon > 0 ? text[..colon] : "";
         // The emulator prints an IPv6 address without brackets: ::1:8080.
         var authority = host.Contains(':', StringComparison.Ordinal) && host[0] != '[' ? $"[{host}]{text[colon..]}" : text;
-        return TryParseAuthority("http", authority, out var address)
-            && colon > 0 && ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out _)
-                ? address
-                : throw new InvalidOperationException(
-                    $"{EmulatorVariable} is '{text}'. Set it to the emulator's host:port, such as 127.0.0.1:8080, without http://.");
+        if (!TryParseAuthority("http", authority, out var address)
+            || !ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port)
+            || colon < 1 || port == 0)
+        {
+            throw new InvalidOperationException(
+                $"{EmulatorVariable} is invalid. Set it to the emulator's host:port, such as 127.0.0.1:8080, without http://.");
+        }
+        // An emulator that listens on all interfaces prints one of these. A client can't connect to them.
+        var loopback = address.Host switch
+        {
+            "0.0.0.0" => "127.0.0.1",
+            "[::]" => "[::1]",
+            _ => address.Host,
+        };
+        return new UriBuilder(address) { Host = loopback }.Uri;
     }
 
     private (string ProjectId, Uri Address, CallCredentials? Credentials) FindCloud()
@@ -103,7 +113,7 @@ public sealed class FirestoreDbBuilder
         if (!TryParseAuthority("https", endpoint, out var address))
         {
             throw new InvalidOperationException(
-                $"{nameof(Endpoint)} is '{endpoint}'. Set it to the host of Cloud Firestore, such as {DefaultEndpoint}, without https://.");
+                $"{nameof(Endpoint)} is invalid. Set it to the host of Cloud Firestore, such as {DefaultEndpoint}, without https://.");
         }
         var credentials = ApplicationDefaultCredentials.Find();
         return (NullIfEmpty(ProjectId) ?? credentials.FindProjectId(), address, credentials.ToCallCredentials());

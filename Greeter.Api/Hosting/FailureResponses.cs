@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Http.Timeouts;
+using Microsoft.Extensions.Options;
 
 namespace Greeter.Api.Hosting;
 
@@ -9,39 +10,54 @@ internal static class FailureResponses
     private const string PageFor503 = "<body>We couldn't load your greeting right now. Please try again in a moment.</body>";
     private const string PageFor500 = "<body>We couldn't load your greeting. The log of this site tells its operator why.</body>";
 
-    private const string TimeoutAdvice = "Firestore took longer than the request timeout. Check FIRESTORE_EMULATOR_HOST or "
-        + "Firestore__Endpoint, and that the server runs, or raise Request__Timeout.";
+    private const string TimeoutAdvice = "Firestore took longer than the request timeout. Check that the server in the reason runs and is "
+        + "the right one (FIRESTORE_EMULATOR_HOST or Firestore__Endpoint), or raise Request__Timeout.";
 
     /// <summary>Adds the timeout of all requests.</summary>
-    public static void AddRequestTimeout(this IServiceCollection services, Settings settings) => services.AddRequestTimeouts(
-        options => options.DefaultPolicy = new RequestTimeoutPolicy { Timeout = settings.RequestTimeout });
+    public static void AddRequestTimeout(this IServiceCollection services)
+    {
+        services.AddRequestTimeouts();
+        services.AddOptions<RequestTimeoutOptions>().Configure<IOptions<Settings>>((options, settings) =>
+            options.DefaultPolicy = new RequestTimeoutPolicy { Timeout = settings.Value.RequestTimeout });
+    }
 
     /// <summary>Logs an exception with advice, and responds with a page. Does nothing if the client has disconnected.</summary>
     /// <remarks>UseExceptionHandler doesn't fit: it handles a request that timed out as if its client had disconnected.</remarks>
-    public static void UseFailureResponses(this WebApplication app) => app.Use(async (context, next) =>
+    public static void UseFailureResponses(this WebApplication app)
     {
-        try
+        var database = app.Services.GetRequiredService<FirestoreDatabase>();
+        app.Use(async (context, next) =>
         {
-            await next(context);
-        }
-        catch (Exception e) when (!context.Response.HasStarted)
-        {
-            var timeout = context.Features.Get<IHttpRequestTimeoutFeature>();
-            var hasTimedOut = timeout is not null && timeout.RequestTimeoutToken.IsCancellationRequested;
-            var hasDisconnected = !hasTimedOut && context.RequestAborted.IsCancellationRequested;
-            if (!hasDisconnected)
+            try
             {
-                var (status, advice) = hasTimedOut ? (503, TimeoutAdvice) : Diagnose(e);
-                app.Logger.LogError(e, "{Advice} {Reason}", advice, e.Reason());
-                await RespondAsync(context, status);
+                await next(context);
             }
-        }
-    });
+            catch (Exception e) when (!context.Response.HasStarted)
+            {
+                var timeout = context.Features.Get<IHttpRequestTimeoutFeature>();
+                var hasTimedOut = timeout is not null && timeout.RequestTimeoutToken.IsCancellationRequested;
+                var hasDisconnected = !hasTimedOut && context.RequestAborted.IsCancellationRequested;
+                if (!hasDisconnected)
+                {
+                    var (status, advice) = hasTimedOut ? (503, TimeoutAdvice) : database.Diagnose(e);
+                    // In Development, the stack trace of Firestore's failure would hide the sentence that says what to do.
+                    var isBug = e is not RpcException && !hasTimedOut;
+                    var trace = isBug || !app.Environment.IsDevelopment() ? e : null;
+                    app.Logger.LogError(trace, "{Advice} {Reason}", advice, e.Reason());
+                    await RespondAsync(context, status);
+                }
+            }
+        });
+    }
 
     /// <summary>Returns the reason of a failure, for the log.</summary>
     /// <remarks>If a request timed out while the client retried a call, the inner exception is the last failure of that call.</remarks>
-    public static string Reason(this Exception exception) =>
-        (exception as RpcException ?? exception.InnerException as RpcException)?.Status.Detail ?? exception.Message;
+    public static string Reason(this Exception exception) => (exception as RpcException ?? exception.InnerException as RpcException) switch
+    {
+        { Status.Detail.Length: > 0 } failure => failure.Status.Detail,
+        { } failure => $"The status is {failure.StatusCode}.",
+        null => exception.Message,
+    };
 
     private static Task RespondAsync(HttpContext context, int status)
     {
@@ -52,30 +68,5 @@ internal static class FailureResponses
         }
         var page = TypedResults.Content(isTransient ? PageFor503 : PageFor500, "text/html; charset=utf-8", statusCode: status);
         return page.ExecuteAsync(context);
-    }
-
-    private static (int Status, string Advice) Diagnose(Exception exception)
-    {
-        if (exception is not RpcException failure)
-        {
-            return (500, "Unexpected error. The stack trace shows where it happened.");
-        }
-        return failure.StatusCode switch
-        {
-            StatusCode.PermissionDenied => (500, "Firestore denied access. Enable the API (gcloud services enable "
-                + "firestore.googleapis.com) and grant the app's service account roles/datastore.user."),
-            StatusCode.Unauthenticated => (500, "Firestore rejected the app's credentials. Give the app a service account. On a "
-                + "laptop, run gcloud auth application-default login."),
-            StatusCode.NotFound => (500, "The database doesn't exist. Create it (gcloud firestore databases create --location=…) "
-                + "or correct GOOGLE_CLOUD_PROJECT and Firestore__DatabaseId."),
-            StatusCode.FailedPrecondition => (500, "The database isn't in Native mode. Create another one (gcloud firestore "
-                + "databases create --database=… --location=…) and set Firestore__DatabaseId to its ID."),
-            StatusCode.InvalidArgument => (500, "Firestore rejected the request as invalid. Check GOOGLE_CLOUD_PROJECT and "
-                + "Firestore__DatabaseId."),
-            StatusCode.Unimplemented => (500, "The server is not Firestore. Check FIRESTORE_EMULATOR_HOST and "
-                + "Firestore__Endpoint."),
-            _ => (503, "Firestore failed. If the reason doesn't say what to do, check the project's quotas and "
-                + "https://status.cloud.google.com."),
-        };
     }
 }

@@ -1,3 +1,4 @@
+using System.Text;
 using Greeter.Api.Logging;
 
 namespace Greeter.Api.Hosting;
@@ -6,29 +7,37 @@ namespace Greeter.Api.Hosting;
 internal static class HostingExtensions
 {
     /// <summary>Adds the services.</summary>
-    /// <exception cref="InvalidOperationException">A setting is invalid. The message says what to do.</exception>
+    /// <exception cref="SettingException">A setting is invalid.</exception>
     public static void AddHosting(this WebApplicationBuilder builder)
     {
-        var settings = new Settings(builder.Configuration, builder.Environment);
-        builder.Services.AddSingleton(settings);
+        builder.Services.AddSettings();
         builder.AddListenAddress();
-        builder.RemoveServerHeader();
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            // By default, a byte above 0x7F that isn't UTF-8 in any header, such as another site's cookie, is 400.
+            kestrel.RequestHeaderEncodingSelector = _ => Encoding.Latin1;
+        });
+        builder.RemoveDefaultForwardedHeaders();
         builder.Services.AddProxyAndHttps();
-        builder.Services.AddRequestTimeout(settings);
+        builder.Services.AddRequestTimeout();
         FirestoreDatabase.Add(builder);
         builder.Services.AddHealth();
-        builder.Services.AddShutdownDelay(settings);
+        builder.Services.AddShutdownTimeout();
     }
 
-    /// <summary>Sets the project of the log's traces, and adds the middleware that every request passes through before the page.</summary>
+    /// <summary>Opens the database, and adds the middleware that every request passes through before the page.</summary>
+    /// <exception cref="SettingException">The database can't be opened.</exception>
     public static void UseHosting(this WebApplication app)
     {
-        app.SetTraceProject();
+        FirestoreDatabase.Open(app.Services);
+        app.UseShutdownDelay();
+        app.UseRequestLogging();
         app.UseForwardedScheme();
         app.UseSecurityHeaders();
         app.UseStatusCodePages("text/plain", "Error {0}. Try GET / instead.\n");
         app.UseHostValidation();
-        app.UseHsts();
+        app.UseHstsExceptLocally();
         // Before the redirection, because the platforms' health checks use HTTP and don't follow redirects.
         app.UseHealth();
         app.UseHttpsRedirectionBehindProxy();

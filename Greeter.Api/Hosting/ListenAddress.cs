@@ -1,38 +1,101 @@
-using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
 using Microsoft.Extensions.Configuration.CommandLine;
 
 namespace Greeter.Api.Hosting;
 
-/// <summary>Chooses the address that the app listens on.</summary>
+/// <summary>Chooses the addresses that the app listens on.</summary>
 internal static class ListenAddress
 {
-    /// <summary>Configures the app to listen on <c>PORT</c>, on all interfaces, as the platforms require.</summary>
-    /// <remarks><c>--urls</c> overrides <c>PORT</c>, and <c>PORT</c> overrides <c>ASPNETCORE_URLS</c>. The default is main.py's
-    /// port, 8080, on localhost.</remarks>
-    /// <exception cref="InvalidOperationException"><c>PORT</c> is not a port number.</exception>
+    /// <summary>Listens on the addresses in <c>--urls</c>, or else on <c>PORT</c>, on all interfaces, as the platforms require; or else on
+    /// <c>ASPNETCORE_URLS</c> or <c>ASPNETCORE_HTTP_PORTS</c>. The default is main.py's port, 8080, on localhost.</summary>
+    /// <exception cref="SettingException">Kestrel can't listen on an address, or would listen on another one.</exception>
     public static void AddListenAddress(this WebApplicationBuilder builder)
     {
-        var configuration = builder.Configuration;
-        var port = configuration["PORT"];
-        if (HasUrlsArgument(configuration))
+        var (setting, advice, addresses) = Find(builder.Configuration);
+        if (builder.Configuration.GetSection("Kestrel:Endpoints").Exists())
         {
-            return;
+            throw new SettingException("Unset Kestrel__Endpoints, and set PORT, --urls, or ASPNETCORE_URLS instead.");
         }
-        if (!string.IsNullOrEmpty(port))
+        if (!addresses.All(IsValid))
         {
-            if (!ushort.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out _))
-            {
-                throw new InvalidOperationException($"PORT is '{port}'. Set it to a number from 0 to 65535.");
-            }
-            builder.WebHost.UseUrls($"http://*:{port}");
+            throw new SettingException($"Set {setting} to {advice}.");
         }
-        else if (configuration["urls"] is null && configuration["http_ports"] is null)
-        {
-            builder.WebHost.UseUrls("http://localhost:8080");
-        }
+        builder.WebHost.UseUrls(addresses);
+        // .NET's images set this. The host would warn about it at each start.
+        builder.WebHost.UseSetting(WebHostDefaults.HttpPortsKey, "");
+        builder.WebHost.UseSetting(WebHostDefaults.HttpsPortsKey, "");
     }
 
-    // The setting "urls" may also come from ASPNETCORE_URLS, so look at the source.
-    private static bool HasUrlsArgument(IConfigurationRoot configuration) =>
-        configuration.Providers.OfType<CommandLineConfigurationProvider>().Any(arguments => arguments.TryGet("urls", out _));
+    private static (string Setting, string Advice, string[] Addresses) Find(IConfigurationRoot configuration)
+    {
+        const string Addresses = "http:// addresses of this machine without a path, such as http://localhost:8080 or http://*:8080";
+        const string Port = "a number from 0 to 65535";
+        var urls = Split(configuration[WebHostDefaults.ServerUrlsKey]);
+        // The setting may also come from ASPNETCORE_URLS, so look at the source.
+        var isArgument = configuration.Providers.OfType<CommandLineConfigurationProvider>()
+            .Any(arguments => arguments.TryGet(WebHostDefaults.ServerUrlsKey, out _));
+        if (urls.Length > 0 && isArgument)
+        {
+            return ("--urls", Addresses, urls);
+        }
+        if (configuration["PORT"] is { } port && !string.IsNullOrWhiteSpace(port))
+        {
+            return ("PORT", Port, [$"http://*:{port}"]);
+        }
+        if (urls.Length > 0)
+        {
+            return (FindName(configuration, WebHostDefaults.ServerUrlsKey), Addresses, urls);
+        }
+        if (Split(configuration[WebHostDefaults.HttpsPortsKey]).Length > 0)
+        {
+            var name = FindName(configuration, WebHostDefaults.HttpsPortsKey);
+            throw new SettingException($"Unset {name}. The app serves HTTP; a proxy in front of it serves HTTPS.");
+        }
+        var ports = Split(configuration[WebHostDefaults.HttpPortsKey]);
+        return ports.Length > 0
+            ? (FindName(configuration, WebHostDefaults.HttpPortsKey), Port, Array.ConvertAll(ports, each => $"http://*:{each}"))
+            : ("PORT", Port, ["http://localhost:8080"]);
+    }
+
+    // The variable that a setting of the host comes from.
+    private static string FindName(IConfiguration configuration, string key) =>
+        Array.Find(["DOTNET_" + key, "ASPNETCORE_" + key, key], name => configuration[name] == configuration[key])!.ToUpperInvariant();
+
+    private static string[] Split(string? text) =>
+        text?.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) ?? [];
+
+    // Kestrel takes every host that it doesn't know for all interfaces, and a port that isn't a number for 80.
+    private static bool IsValid(string text)
+    {
+        BindingAddress address;
+        try
+        {
+            address = BindingAddress.Parse(text);
+        }
+        catch (FormatException)
+        {
+            return false;
+        }
+        return address.Scheme == Uri.UriSchemeHttp
+            && address.PathBase.Length == 0
+            && address.Port is >= 0 and <= ushort.MaxValue
+            && (address.Host is "*" or "+"
+                || (IPAddress.TryParse(address.Host, out var ip) && IsOfThisMachine(ip))
+                || (address.Host.IsLocalhost() && address.Port > 0));
+    }
+
+    private static bool IsOfThisMachine(IPAddress address)
+    {
+        try
+        {
+            using var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            socket.Bind(new IPEndPoint(address, 0));
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
 }

@@ -1,3 +1,4 @@
+using System.Net;
 using Microsoft.AspNetCore.HttpOverrides;
 
 namespace Greeter.Api.Hosting;
@@ -26,9 +27,23 @@ internal static class ProxyAndHttps
         {
             options.MaxAge = TimeSpan.FromSeconds(31536000);
             options.IncludeSubDomains = true;
-            options.ExcludedHosts.Clear();
         });
     }
+
+    /// <summary>Returns whether a host is <c>localhost</c> or a name below it, which every program resolves to this machine.</summary>
+    /// <remarks>Source: https://www.rfc-editor.org/rfc/rfc6761#section-6.3</remarks>
+    public static bool IsLocalhost(this string host) =>
+        $".{host.TrimEnd('.')}".EndsWith(".localhost", StringComparison.OrdinalIgnoreCase);
+
+    /// <summary>Turns off the framework's own middleware for forwarded headers, which <c>ASPNETCORE_FORWARDEDHEADERS_ENABLED</c> adds. It
+    /// would come first, and take the scheme away from the app's.</summary>
+    public static void RemoveDefaultForwardedHeaders(this WebApplicationBuilder builder) =>
+        builder.WebHost.UseSetting("ForwardedHeaders_Enabled", "false");
+
+    /// <summary>Sends HSTS over HTTPS, except for this machine, where it would break the developer's other sites.</summary>
+    public static void UseHstsExceptLocally(this WebApplication app) => app.UseWhen(
+        context => context.Request.IsHttps && !IsLocal(context.Request.Host.Host),
+        remote => remote.UseHsts());
 
     /// <summary>Takes the scheme from <c>X-Forwarded-Proto</c>.</summary>
     public static void UseForwardedScheme(this WebApplication app)
@@ -45,7 +60,16 @@ internal static class ProxyAndHttps
     /// <summary>Redirects to HTTPS if a proxy reports HTTP. Other requests aren't redirected.</summary>
     public static void UseHttpsRedirectionBehindProxy(this WebApplication app) => app.UseWhen(
         context => context.Request.Headers.ContainsKey(OriginalProto),
-        proxied => proxied.UseHttpsRedirection());
+        proxied => proxied.Use((context, next) =>
+        {
+            if (context.Request.IsHttps || context.Request.Host.Host.Length > 0)
+            {
+                return next(context);
+            }
+            // There is no address to redirect to.
+            context.Response.StatusCode = StatusCodes.Status400BadRequest;
+            return Task.CompletedTask;
+        }).UseHttpsRedirection());
 
     /// <summary>Serves every host name that can be part of a URL, and responds with 400 to others, such as <c>a..!</c>.</summary>
     /// <remarks>ASP.NET Core converts names with <c>xn--</c> to Unicode. Without ICU, that fails for some valid names, and HSTS and
@@ -68,4 +92,7 @@ internal static class ProxyAndHttps
         }
         return next(context);
     });
+
+    private static bool IsLocal(string host) =>
+        host.IsLocalhost() || (IPAddress.TryParse(host, out var address) && IPAddress.IsLoopback(address));
 }

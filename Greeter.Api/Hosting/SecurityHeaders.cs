@@ -3,10 +3,6 @@ namespace Greeter.Api.Hosting;
 /// <summary>Sets the headers that keep a visitor's page private.</summary>
 internal static class SecurityHeaders
 {
-    /// <summary>Removes the header with the server's name from every response.</summary>
-    public static void RemoveServerHeader(this WebApplicationBuilder builder) =>
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
-
     /// <summary>Adds the headers to every response, errors included.</summary>
     public static void UseSecurityHeaders(this WebApplication app) => app.Use((context, next) =>
     {

@@ -22,7 +22,7 @@ internal sealed class WarmUp(FirestoreDb db, FirestoreDatabase database, ILogger
         {
             await db.Collection("sessions").Document("warm-up").GetSnapshotAsync(linked.Token);
         }
-        catch (Exception e) when (e is RpcException or OperationCanceledException)
+        catch (Exception e)
         {
             if (!stoppingToken.IsCancellationRequested)
             {

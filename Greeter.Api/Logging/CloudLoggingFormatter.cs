@@ -12,13 +12,12 @@ namespace Greeter.Api.Logging;
 
 /// <summary>Writes a log event as one line of JSON, with the fields that Cloud Logging reads.</summary>
 /// <remarks>https://cloud.google.com/logging/docs/structured-logging#structured_logging_special_fields</remarks>
-internal sealed class CloudLoggingFormatter : ITextFormatter
+/// <param name="findProjectId">Returns the project that traces belong to. Called only for an entry with a trace.</param>
+/// <param name="exportsSpans">Whether the app's own spans are exported. Otherwise, Cloud Trace knows only the caller's.</param>
+internal sealed class CloudLoggingFormatter(Func<string> findProjectId, bool exportsSpans) : ITextFormatter
 {
     private static readonly MessageTemplateTextFormatter Message = new("{Message:lj}", CultureInfo.InvariantCulture);
     private static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
-    /// <summary>Gets or sets the project that traces belong to, once it is known.</summary>
-    public string? ProjectId { get; set; }
 
     /// <inheritdoc/>
     public void Format(LogEvent logEvent, TextWriter output)
@@ -30,9 +29,9 @@ internal sealed class CloudLoggingFormatter : ITextFormatter
             json.WriteString("severity", Severity(logEvent.Level));
             json.WriteString("time", logEvent.Timestamp.UtcDateTime);
             json.WriteString("message", Render(logEvent));
-            if (logEvent.TraceId is { } traceId && ProjectId is not null)
+            if (logEvent.TraceId is { } traceId)
             {
-                WriteTrace(json, traceId, logEvent.SpanId);
+                WriteTrace(json, $"projects/{findProjectId()}/traces/{traceId}", logEvent.SpanId);
             }
             if (logEvent.Exception is { } exception)
             {
@@ -44,12 +43,11 @@ internal sealed class CloudLoggingFormatter : ITextFormatter
         output.WriteLine(Encoding.UTF8.GetString(line.WrittenSpan));
     }
 
-    private void WriteTrace(Utf8JsonWriter json, ActivityTraceId traceId, ActivitySpanId? spanId)
+    private void WriteTrace(Utf8JsonWriter json, string trace, ActivitySpanId? spanId)
     {
-        // Cloud Trace knows only the caller's span, because the app doesn't export its own.
         var request = Activity.Current;
-        var span = request is not null && request.ParentSpanId != default ? request.ParentSpanId : spanId;
-        json.WriteString("logging.googleapis.com/trace", $"projects/{ProjectId}/traces/{traceId}");
+        var span = !exportsSpans && request is not null && request.ParentSpanId != default ? request.ParentSpanId : spanId;
+        json.WriteString("logging.googleapis.com/trace", trace);
         json.WriteString("logging.googleapis.com/spanId", span?.ToString());
         json.WriteBoolean("logging.googleapis.com/trace_sampled", request?.Recorded == true);
     }

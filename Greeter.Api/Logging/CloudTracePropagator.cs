@@ -4,7 +4,7 @@ using System.Globalization;
 namespace Greeter.Api.Logging;
 
 /// <summary>Reads a request's trace from <c>traceparent</c>, or from Google's older <c>X-Cloud-Trace-Context</c>.</summary>
-/// <remarks>The older header is <c>TRACE/SPAN;o=1</c> with a decimal span:
+/// <remarks>The older header is <c>TRACE/SPAN;o=1</c> with a decimal span; the span and the options can be missing:
 /// https://cloud.google.com/trace/docs/trace-context#legacy-http-header</remarks>
 internal sealed class CloudTracePropagator : DistributedContextPropagator
 {
@@ -22,7 +22,7 @@ internal sealed class CloudTracePropagator : DistributedContextPropagator
         object? carrier, PropagatorGetterCallback? getter, out string? traceId, out string? traceState)
     {
         Standard.ExtractTraceIdAndState(carrier, getter, out traceId, out traceState);
-        if (string.IsNullOrEmpty(traceId) && getter is not null)
+        if (getter is not null && !ActivityContext.TryParse(traceId, traceState, out _))
         {
             getter(carrier, "X-Cloud-Trace-Context", out var header, out _);
             traceId = ToTraceParent(header);
@@ -35,11 +35,17 @@ internal sealed class CloudTracePropagator : DistributedContextPropagator
 
     private static string? ToTraceParent(string? header)
     {
-        if (header?.Split('/', ';') is not [{ Length: 32 } trace, var span, .. var options]
-            || !ulong.TryParse(span, NumberStyles.None, CultureInfo.InvariantCulture, out var spanId))
+        if (header?.Split(';') is not [var ids, .. var options] || ids.Split('/') is not [{ Length: 32 } trace, .. var span])
         {
             return null;
         }
-        return $"00-{trace.ToLowerInvariant()}-{spanId:x16}-{(options is ["o=1"] ? "01" : "00")}";
+        ulong id = 0;
+        if (span is not [] && !(span is [var text] && ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out id)))
+        {
+            return null;
+        }
+        // Without a span, only the trace is known. traceparent needs both.
+        var spanId = id == 0 ? ActivitySpanId.CreateRandom().ToHexString() : $"{id:x16}";
+        return $"00-{trace.ToLowerInvariant()}-{spanId}-{(options is ["o=1"] ? "01" : "00")}";
     }
 }

@@ -1,8 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Serilog;
-using Serilog.Core;
-using Serilog.Extensions.Logging;
+using Serilog.Events;
 using Serilog.Formatting;
 using Serilog.Formatting.Display;
 
@@ -11,37 +10,63 @@ namespace Greeter.Api.Logging;
 /// <summary>Configures logging.</summary>
 internal static class LoggingExtensions
 {
-    /// <summary>Logs to the console: readable lines in Development, otherwise JSON for Cloud Logging.</summary>
-    /// <returns>The logger, for a failure to start.</returns>
-    public static Logger AddLogging(this WebApplicationBuilder builder)
+    /// <summary>Logs to the console, and sends telemetry if an endpoint for it is set.</summary>
+    public static void AddLogging(this WebApplicationBuilder builder)
     {
-        ITextFormatter formatter = new MessageTemplateTextFormatter(
-            "[{Timestamp:HH:mm:ss} {Level:u3}] {Message:lj}{NewLine}{Exception}", CultureInfo.InvariantCulture);
-        if (!builder.Environment.IsDevelopment())
+        var isDevelopment = builder.Environment.IsDevelopment();
+        var hasTelemetry = builder.HasTelemetry();
+        builder.Logging.ClearProviders();
+        builder.Services.AddSerilog(
+            (services, logger) => logger.WriteToConsole(
+                isDevelopment, new CloudLoggingFormatter(() => services.GetRequiredService<FirestoreDb>().ProjectId, hasTelemetry)),
+            writeToProviders: true);
+        if (!isDevelopment)
         {
-            formatter = new CloudLoggingFormatter();
-            builder.Services.AddSingleton((CloudLoggingFormatter)formatter);
             builder.Services.AddSingleton<DistributedContextPropagator, CloudTracePropagator>();
         }
-        var logger = new LoggerConfiguration()
-            // Program.cs logs these failures in one line.
-            .Filter.ByExcluding(e => e.MessageTemplate.Text is "Hosting failed to start" or "Unable to start Kestrel.")
-            .WriteTo.Console(new SessionIdRedactor(formatter))
-            .CreateLogger();
-        builder.Logging.ClearProviders();
-        builder.Logging.AddSerilog(logger);
-        builder.Logging.AddFilter<SerilogLoggerProvider>("Microsoft.AspNetCore", LogLevel.Warning);
-        // A health check that gets 503 is not an error. It happens whenever an instance starts or stops.
-        builder.Logging.AddFilter<SerilogLoggerProvider>("Microsoft.Extensions.Diagnostics.HealthChecks", LogLevel.Critical);
-        return logger;
+        if (hasTelemetry)
+        {
+            builder.AddTelemetry();
+        }
     }
 
-    /// <summary>Sets the project that the traces in the log belong to.</summary>
-    public static void SetTraceProject(this WebApplication app)
+    /// <summary>Writes to the console: readable lines in Development, otherwise JSON for Cloud Logging.</summary>
+    public static LoggerConfiguration WriteToConsole(
+        this LoggerConfiguration logger, bool isDevelopment, CloudLoggingFormatter cloudFormatter)
     {
-        if (app.Services.GetService<CloudLoggingFormatter>() is { } formatter)
+        ITextFormatter formatter = isDevelopment
+            ? new MessageTemplateTextFormatter(
+                "[{Timestamp:HH:mm:ss} {Level:u3}] {Message:lj}{NewLine}{Exception}", CultureInfo.InvariantCulture)
+            : cloudFormatter;
+        return logger
+            .MinimumLevel.Override("Microsoft.AspNetCore", LogEventLevel.Warning)
+            // A health check that gets 503 is not an error. It happens whenever an instance starts or stops.
+            .MinimumLevel.Override("Microsoft.Extensions.Diagnostics.HealthChecks", LogEventLevel.Fatal)
+            // FatalErrors logs these failures in one line.
+            .Filter.ByExcluding(e => e.MessageTemplate.Text is "Hosting failed to start" or "Unable to start Kestrel.")
+            .WriteTo.Console(new SessionIdRedactor(formatter));
+    }
+
+    /// <summary>In Development, logs each request in one line. Platforms log requests themselves.</summary>
+    public static void UseRequestLogging(this WebApplication app)
+    {
+        if (!app.Environment.IsDevelopment())
         {
-            formatter.ProjectId = app.Services.GetRequiredService<FirestoreDb>().ProjectId;
+            return;
         }
+        app.UseSerilogRequestLogging(options =>
+        {
+            options.MessageTemplate = "{RequestMethod} {RequestPath} responded {StatusCode} in {Elapsed:0.0} ms";
+            // A failure has an entry of its own.
+            options.GetLevel = (_, _, _) => LogEventLevel.Information;
+            options.GetMessageTemplateProperties = (context, _, elapsed, status) =>
+            [
+                new("RequestMethod", new ScalarValue(context.Request.Method)),
+                // Encoded, so that a path can't look like another entry.
+                new("RequestPath", new ScalarValue(SessionIdRedactor.Redact(context.Request.Path.ToUriComponent()))),
+                new("StatusCode", new ScalarValue(status)),
+                new("Elapsed", new ScalarValue(elapsed)),
+            ];
+        });
     }
 }

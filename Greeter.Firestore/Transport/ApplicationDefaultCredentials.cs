@@ -29,16 +29,24 @@ internal sealed class ApplicationDefaultCredentials
         {
             throw new InvalidOperationException(
                 "The client found neither FIRESTORE_EMULATOR_HOST nor credentials for Cloud Firestore. "
-                + "Run gcloud auth application-default login and set GOOGLE_CLOUD_PROJECT, "
-                + "or set ASPNETCORE_ENVIRONMENT=Development to keep documents in a local file.", e);
+                + $"Run gcloud auth application-default login, or set {FileVariable} to the path of a key file.", e);
         }
-        catch (Exception e)
+        // The library's messages, which are left out, have parts of the variable or the file. Either may be a key.
+        catch (Exception) when (string.IsNullOrEmpty(file))
         {
-            var (credentials, advice) = string.IsNullOrEmpty(file)
-                ? ("credentials of gcloud auth application-default login", "Run the command again.")
-                : ($"credentials file {file}", $"Create a new key, or point {FileVariable} at another file.");
-            var reason = e.GetBaseException().Message.ReplaceLineEndings(" ").TrimEnd('.');
-            throw new InvalidOperationException($"The {credentials} can't be read: {reason}. {advice}", e);
+            throw new InvalidOperationException(
+                "The credentials of gcloud auth application-default login can't be read. Run the command again.");
+        }
+        catch (Exception) when (!File.Exists(file))
+        {
+            throw new InvalidOperationException(IsPath(file!)
+                ? $"Could not find file {file}. Set {FileVariable} to the path of a key file."
+                : $"{FileVariable} isn't the path of a file. Write the key to a file, and set the variable to its path.");
+        }
+        catch (Exception)
+        {
+            throw new InvalidOperationException($"The credentials file {file} can't be read, or isn't a key. "
+                + $"Create a new key, or point {FileVariable} at another file.");
         }
     }
 
@@ -98,4 +106,8 @@ internal sealed class ApplicationDefaultCredentials
             throw new RpcException(new Status(StatusCode.Unavailable, "The server for access tokens doesn't answer."));
         }
     }
+
+    // Not a key, which people set here by mistake.
+    private static bool IsPath(string text) =>
+        Path.IsPathRooted(text) && text.Length < 256 && !text.Any(c => char.IsControl(c) || c is '"' or '{' or '}');
 }

@@ -17,6 +17,7 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
     private readonly bool isEmulator;
     private readonly string server;
     private readonly TimeSpan timeout;
+    private volatile bool hasAnswered;
 
     /// <param name="address">The server; <c>https</c> unless it is an emulator.</param>
     /// <param name="credentials">The credentials of each call; they are sent over TLS only. Null for an emulator.</param>
@@ -90,6 +91,7 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
             var response = await call(new CallOptions(CreateHeaders(database), DateTime.UtcNow + timeout, cancellationToken))
                 .ConfigureAwait(false);
             status = StatusCode.OK;
+            hasAnswered = true;
             return response;
         }
         // A cancelled call may also end with the failure of its connection or its access token.
@@ -101,6 +103,7 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
         {
             var failure = Explain(method, e);
             status = failure.StatusCode;
+            hasAnswered |= failure == e;
             throw failure;
         }
         finally
@@ -130,13 +133,28 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
     {
         StatusCode.DeadlineExceeded when e.Status.Detail.Length == 0 => new RpcException(
             new Status(e.StatusCode, $"{server} did not respond to {method} in {timeout.TotalSeconds} s.", e)),
-        // The library's status for a response that isn't gRPC's. The caller didn't cancel the call.
-        StatusCode.Cancelled => new RpcException(new Status(StatusCode.Unknown, $"{server}: {e.Status.Detail}", e)),
+        not StatusCode.Unavailable when e.Status.Detail.StartsWith("Bad gRPC response", StringComparison.Ordinal) => new RpcException(
+            new Status(hasAnswered ? StatusCode.Unknown : StatusCode.Unimplemented, $"{server}: {e.Status.Detail}", e)),
         _ when e.Status.DebugException is InvalidProtocolBufferException invalid => new RpcException(
             new Status(StatusCode.Internal, $"{server}: {invalid.Message}", invalid)),
         // The connection failed.
         _ when e.Status.DebugException is { } cause => new RpcException(
-            new Status(e.StatusCode, $"{server}: {cause.GetBaseException().Message}", cause)),
+            new Status(hasAnswered ? e.StatusCode : Explain(e.StatusCode, cause), $"{server}: {cause.GetBaseException().Message}", cause)),
+        // The library's status for a response without a status. The caller didn't cancel the call.
+        StatusCode.Cancelled => new RpcException(new Status(StatusCode.Unknown, $"{server}: {e.Status.Detail}", e)),
         _ => e,
+    };
+
+    /// <summary>Returns the status of a failed connection to a server that has never answered.</summary>
+    /// <remarks>A server that speaks another protocol sends invalid data, or says that it requires HTTP/1.1
+    /// (https://www.rfc-editor.org/rfc/rfc9113#section-7), or sends less than a frame, such as a TLS alert. If it closes the connection
+    /// first, the next attempt may show that.</remarks>
+    private static StatusCode Explain(StatusCode status, Exception cause) => cause switch
+    {
+        HttpRequestException { InnerException: HttpProtocolException { ErrorCode: 0x1 or 0x6 or 0xd } } => StatusCode.Unimplemented,
+        HttpRequestException when cause.GetBaseException() is HttpIOException { HttpRequestError: HttpRequestError.ResponseEnded } cut
+            && cut.Message.Contains("additional bytes", StringComparison.Ordinal) => StatusCode.Unimplemented,
+        HttpRequestException => StatusCode.Unavailable,
+        _ => status,
     };
 }
