@@ -142,7 +142,7 @@ internal static class DocumentRules
             case ValueType.TimestampValue or ValueType.None:
                 return false;
             case ValueType.DoubleValue when double.IsNaN(value.DoubleValue):
-                value.DoubleValue = double.NaN;
+                value.DoubleValue = ValueConverter.NaN;
                 return true;
             case ValueType.MapValue:
                 return depth < MaxDepth && value.MapValue.Fields.All(one => TryNormalize(one.Key, one.Value, depth + 1, pathBytes + 1));

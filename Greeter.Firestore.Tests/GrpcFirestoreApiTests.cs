@@ -67,15 +67,13 @@ public class GrpcFirestoreApiTests
     [Fact]
     public async Task Deadline_is_DEADLINE_EXCEEDED_and_names_the_server_and_the_method()
     {
-        var hasEnded = new TaskCompletionSource();
-        await using var server = await StartHangingAsync(new TaskCompletionSource(), hasEnded);
+        await using var server = await StartHangingAsync(new TaskCompletionSource(), new TaskCompletionSource());
         using var api = server.Connect(TimeSpan.FromSeconds(0.5));
 
         var status = await FailAsync(api);
 
         status.StatusCode.Should().Be(StatusCode.DeadlineExceeded);
         status.Detail.Should().Be($"{server.Address.Authority} did not respond to BatchGetDocuments in 0.5 s.");
-        await hasEnded.Task.WaitAsync(TimeSpan.FromSeconds(10));
     }
 
     [Fact]
@@ -179,10 +177,12 @@ public class GrpcFirestoreApiTests
     {
         context.Response.StatusCode = kind.Contains("404", StringComparison.Ordinal) ? 404 : 200;
         context.Response.ContentType = kind.Contains("web page", StringComparison.Ordinal) ? "text/html" : "application/grpc";
-        // One message of four bytes that protobuf can't parse.
-        byte[] message = [0, 0, 0, 0, 4, 255, 255, 255, 255];
+        var isInvalid = kind == "a response that is not valid";
+        byte[] message = isInvalid ? [255, 255, 255, 255] : Response.ToByteArray();
+        // The frame's header: not compressed, and the length in four bytes.
+        await context.Response.Body.WriteAsync(new byte[] { 0, 0, 0, 0, (byte)message.Length });
         await context.Response.Body.WriteAsync(message);
-        if (kind == "a response that is not valid")
+        if (isInvalid)
         {
             context.Response.AppendTrailer("grpc-status", "0");
         }

@@ -81,7 +81,7 @@ public sealed class RandomTransactionTests
             }
             if (method == Wire.Commit && Random.Shared.Next(20) == 0)
             {
-                throw new HttpRequestException("The response is lost.");
+                throw new RpcException(new Status(StatusCode.Unavailable, "The response is lost."));
             }
         };
     }

@@ -287,7 +287,7 @@ public class TransactionTests
         {
             var first = await transaction.GetSnapshotAsync(document);
             await document.SetAsync(Views(2));
-            (await transaction.GetSnapshotAsync(database.Db.Document("sessions/one"))).Should().BeSameAs(first);
+            (await transaction.GetSnapshotAsync(database.Db.Document("sessions/one"))).Should().Be(first);
         });
 
         database.Wire.Calls.Should().Equal(Wire.Commit, Wire.Read, Wire.Commit);
@@ -312,7 +312,7 @@ public class TransactionTests
         await database.Db.RunTransactionAsync(async transaction =>
         {
             var both = await Task.WhenAll(transaction.GetSnapshotAsync(document), transaction.GetSnapshotAsync(document));
-            both[0].Should().BeSameAs(both[1]);
+            both[0].Should().Be(both[1]);
         });
     }
 

@@ -52,14 +52,24 @@ public sealed class FirestoreDbBuilder
     }
 
     /// <inheritdoc cref="Build"/>
-    internal (string ProjectId, string DatabaseId, IFirestoreApi Api) Connect()
+    /// <param name="emulatorHost">The value of <c>FIRESTORE_EMULATOR_HOST</c>.</param>
+    internal (string ProjectId, string DatabaseId, IFirestoreApi Api) Connect(string? emulatorHost)
     {
-        var emulatorHost = FindEmulator(NullIfEmpty(Environment.GetEnvironmentVariable(EmulatorVariable)));
-        var (projectId, address, credentials) = emulatorHost is null ? FindCloud() : FindEmulatorAddress(emulatorHost);
+        var host = FindEmulator(NullIfEmpty(emulatorHost));
+        var (projectId, address, credentials) = host is null
+            ? FindCloud()
+            : (NullIfEmpty(ProjectId) ?? DefaultEmulatorProject, ParseEmulatorHost(host), null);
+        var databaseId = NullIfEmpty(DatabaseId) ?? DefaultDatabase;
+        ThrowIfInvalidId(nameof(ProjectId), projectId);
+        ThrowIfInvalidId(nameof(DatabaseId), databaseId);
         var api = new GrpcFirestoreApi(
             address, credentials, CallTimeout, new ReconnectingHandler(CreateSocketsHandler, TimeProvider.System));
-        return (projectId, NullIfEmpty(DatabaseId) ?? DefaultDatabase, api);
+        return (projectId, databaseId, api);
     }
+
+    /// <inheritdoc cref="Build"/>
+    internal (string ProjectId, string DatabaseId, IFirestoreApi Api) Connect() =>
+        Connect(Environment.GetEnvironmentVariable(EmulatorVariable));
 
     /// <summary>Returns the emulator's host and port; <c>null</c> for Cloud Firestore.</summary>
     internal string? FindEmulator(string? emulatorHost) => (EmulatorDetection, emulatorHost) switch
@@ -72,11 +82,20 @@ public sealed class FirestoreDbBuilder
         _ => emulatorHost,
     };
 
-    private (string ProjectId, Uri Address, CallCredentials? Credentials) FindEmulatorAddress(string host) =>
-        TryParseHostPort(host, out var address)
-            ? (NullIfEmpty(ProjectId) ?? DefaultEmulatorProject, address, null)
-            : throw new InvalidOperationException(
-                $"{EmulatorVariable} is '{host}'. Set it to the emulator's host:port, such as 127.0.0.1:8080, without http://.");
+    /// <summary>Returns the address of an emulator.</summary>
+    /// <exception cref="InvalidOperationException">The value isn't host:port.</exception>
+    internal static Uri ParseEmulatorHost(string text)
+    {
+        var colon = text.LastIndexOf(':');
+        var host = colon > 0 ? text[..colon] : "";
+        // The emulator prints an IPv6 address without brackets: ::1:8080.
+        var authority = host.Contains(':', StringComparison.Ordinal) && host[0] != '[' ? $"[{host}]{text[colon..]}" : text;
+        return TryParseAuthority("http", authority, out var address)
+            && colon > 0 && ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out _)
+                ? address
+                : throw new InvalidOperationException(
+                    $"{EmulatorVariable} is '{text}'. Set it to the emulator's host:port, such as 127.0.0.1:8080, without http://.");
+    }
 
     private (string ProjectId, Uri Address, CallCredentials? Credentials) FindCloud()
     {
@@ -105,19 +124,18 @@ public sealed class FirestoreDbBuilder
         ActivityHeadersPropagator = null,
     };
 
-    // The emulator prints an IPv6 address without brackets: ::1:8080.
-    private static bool TryParseHostPort(string text, out Uri address)
-    {
-        var colon = text.LastIndexOf(':');
-        var host = colon > 0 ? text[..colon] : "";
-        var authority = host.Contains(':', StringComparison.Ordinal) && host[0] != '[' ? $"[{host}]{text[colon..]}" : text;
-        return TryParseAuthority("http", authority, out address)
-            && colon > 0 && ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out _);
-    }
-
     private static bool TryParseAuthority(string scheme, string authority, out Uri address) =>
         Uri.TryCreate($"{scheme}://{authority}", UriKind.Absolute, out address!)
             && address.UserInfo.Length == 0 && address.PathAndQuery == "/" && address.Fragment.Length == 0;
+
+    // Both IDs are in a header of each call.
+    private static void ThrowIfInvalidId(string property, string id)
+    {
+        if (id.Any(character => character is <= ' ' or '/' or >= (char)127))
+        {
+            throw new InvalidOperationException($"{property} is '{id}', which can't be an ID. Set it to the ID that the console shows.");
+        }
+    }
 
     private static string? NullIfEmpty(string? text) => string.IsNullOrWhiteSpace(text) ? null : text.Trim();
 }

@@ -51,34 +51,38 @@ public sealed class DeploymentTests
     [Fact]
     public async Task Gcloud_uploads_the_app_and_no_other_files()
     {
-        using var folder = new TemporaryFolder();
-        Repository.Copy(Repository.Sources(), folder.Path);
-        var before = await Gcloud.ListUploadAsync(folder.Path);
+        string[] projects = ["Greeter.Api", "Greeter.Firestore", "Greeter.Firestore.Embedded"];
+        string[] settings = ["Greeter.Api/appsettings.json", "Greeter.Api/appsettings.Production.json"];
+        string[] needed =
+        [
+            "app.yaml", "global.json", "Directory.Build.props", "Directory.Packages.props", ".editorconfig", .. settings,
+            "Greeter.Firestore.Embedded/documents.sql",
+            .. Repository.Sources().Where(file =>
+                projects.Contains(file.Split('/')[0]) && Path.GetExtension(file) is ".cs" or ".csproj" or ".proto"),
+        ];
         string[] strays =
         [
             "bin/Greeter.Api.dll", "Greeter.Api/bin/Release/net10.0/Greeter.Api.runtimeconfig.json",
             "Greeter.Api/obj/project.assets.json", "Greeter.Firestore/obj/Debug/net10.0/Firestore.cs",
-            "Greeter.Api/.firestore/sessions.jsonl", ".firestore/embedded.json", ".git/config", ".vs/state.json",
-            "my-project-1a2b3c4d5e6f.json", "Greeter.Api/key.json", "credentials/application_default_credentials.json",
-            "server.pem", "Greeter.Api/server.pfx", "service.p12", "tls.key", ".env", ".env.production",
+            "Greeter.Api/.firestore/documents.db", "Greeter.Api/documents.sql", ".git/config", ".vs/state.json",
+            "my-project-1a2b3c4d5e6f.json", "Greeter.Api/key.JSON", "Greeter.Api/appsettings-key.json", "cert.PEM", "id_rsa",
+            "greeter-key", "Greeter.Api/greeter-key", "Greeter.Firestore/Transport/TLS.KEY", "Greeter.Api/keys/service.p12",
+            "credentials/application_default_credentials.json", ".env", "Greeter.Api/.env.production", "nuget.config",
             "Greeter.Tests/bin/Debug/net10.0/Greeter.Tests.dll", "TestResults/results.trx",
             "Greeter.Tests/More.cs", "bench/More.cs", "docs/more.cs", "docs/browser.png", "NOTICE", "CONTRIBUTING.md",
         ];
-        foreach (var stray in strays)
+        using var folder = new TemporaryFolder();
+        Repository.Copy(Repository.Sources(), folder.Path);
+        foreach (var file in settings.Concat(strays))
         {
-            var path = Path.Combine(folder.Path, stray);
+            var path = Path.Combine(folder.Path, file);
             Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-            await File.WriteAllTextAsync(path, "stray");
+            await File.WriteAllTextAsync(path, "{}");
         }
 
-        var after = await Gcloud.ListUploadAsync(folder.Path);
+        var upload = await Gcloud.ListUploadAsync(folder.Path);
 
-        after.Should().Equal(before);
-        string[] besides = ["app.yaml", "global.json", "Directory.Build.props", "Directory.Packages.props", ".editorconfig"];
-        after.Should().Contain(besides);
-        var sources = after.Except(besides).ToList();
-        sources.Should().OnlyContain(file => file.StartsWith("Greeter.Api/") || file.StartsWith("Greeter.Firestore/"));
-        sources.Select(file => Path.GetExtension(file)).Distinct().Should().BeEquivalentTo(".cs", ".csproj", ".proto");
+        upload.Should().BeEquivalentTo(needed);
     }
 
     [Fact]
@@ -152,7 +156,10 @@ public sealed class DeploymentTests
     {
         var source = Path.Combine(folder, "source");
         var output = Path.Combine(folder, "bin");
-        Repository.Copy(await Gcloud.ListUploadAsync(Repository.Root), source);
+        // Where this clone needs a nuget.config, the build here needs it, too.
+        var config = Repository.Sources().Where(file => file.Equals("nuget.config", StringComparison.OrdinalIgnoreCase));
+        Repository.Copy((await Gcloud.ListUploadAsync(Repository.Root)).Union(config), source);
+        await AgeAsync(source);
         var variables = BuildVariables(await Gcloud.ParseAppYamlAsync(Path.Combine(source, "app.yaml")));
         var project = variables.Single(one => one.Key == "GOOGLE_BUILDABLE").Value;
         var packages = Path.Combine(folder, "packages");
@@ -173,18 +180,34 @@ public sealed class DeploymentTests
 
     private static async Task<string> PublishAsHerokuAsync(string folder)
     {
-        const string Output = "Greeter.Api/bin/publish";
-        Repository.Copy(Repository.Sources(), folder);
+        var source = Path.Combine(folder, "source");
+        Repository.Copy(Repository.Sources(), source);
+        await AgeAsync(source);
 
         // The command of Heroku's buildpack: github.com/heroku/buildpacks-dotnet
         string[] publish = ["publish", "Greeter.slnx", "-c", "Release", "--runtime", "linux-x64", "-p:PublishDir=bin/publish"];
-        await Command.RunAsync(folder, "dotnet", publish, DeployedApp.PackagesProperty);
+        await Command.RunAsync(source, "dotnet", publish, DeployedApp.PackagesProperty);
 
-        DeployedApp.ShouldBeReadyToStart(Path.Combine(folder, Output));
-        Directory.EnumerateFiles(folder, "*.runtimeconfig.json", SearchOption.AllDirectories)
+        var output = Path.Combine(source, "Greeter.Api/bin/publish");
+        DeployedApp.ShouldBeReadyToStart(output);
+        Directory.EnumerateFiles(source, "*.runtimeconfig.json", SearchOption.AllDirectories)
             .Where(file => file.Contains("/bin/publish/", StringComparison.Ordinal))
             .Should().ContainSingle("Heroku starts the one published program");
-        return Output;
+        return output;
+    }
+
+    /// <summary>Adds what a build meets as it ages: a warning in the code, and a source of advisories that doesn't answer.</summary>
+    private static async Task AgeAsync(string source)
+    {
+        await File.WriteAllTextAsync(Path.Combine(source, "Greeter.Api/Aged.cs"), "#warning The code of an old project\n");
+        // Above the sources, so that it doesn't replace theirs. Nothing listens on the port.
+        await File.WriteAllTextAsync(Path.Combine(source, "../nuget.config"), """
+            <configuration>
+              <auditSources>
+                <add key="unreachable" value="https://127.0.0.1:1/index.json" />
+              </auditSources>
+            </configuration>
+            """);
     }
 
     private static (string Key, string Value)[] BuildVariables(JsonElement app) =>

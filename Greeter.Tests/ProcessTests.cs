@@ -168,6 +168,18 @@ public class ProcessTests
         (await app.VisitAsync()).Views.Should().Be(1);
     }
 
+    [Fact]
+    public async Task App_starts_without_ICU()
+    {
+        using var folder = new TemporaryFolder();
+        // The runtime looks for this version only, which doesn't exist.
+        (string, string) icu = ("DOTNET_SYSTEM_GLOBALIZATION_APPLOCALICU", "1.1");
+
+        await using var app = await GreeterProcess.StartAsync([.. await Documents.InDevelopmentAsync(folder), icu]);
+
+        (await app.VisitAsync()).Views.Should().Be(1);
+    }
+
     private static async Task ViewsShouldBeGaplessAsync(GreeterProcess[] apps)
     {
         var id = (await apps[0].VisitAsync()).Id;

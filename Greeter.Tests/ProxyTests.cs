@@ -57,6 +57,26 @@ public class ProxyTests
         app.Calls.Methods.Should().BeEmpty();
     }
 
+    [Fact]
+    public async Task Internationalized_domain_name_is_served_and_redirected_like_any_other()
+    {
+        using var folder = new TemporaryFolder();
+        await using var app = await GreeterProcess.StartAsync(await Documents.InDevelopmentAsync(folder));
+        using var handler = new SocketsHttpHandler { AllowAutoRedirect = false };
+        using var visitor = new HttpClient(handler) { BaseAddress = app.Address };
+        // The labels are Latin, Arabic with a digit at the end, and no valid Punycode.
+        foreach (var host in new[] { "xn--bcher-kva.example.com", "xn--1-znc0alp.example.com", "xn--.example.com" })
+        {
+            using var page = await SendAsync(visitor, "GET", "/", "https", host);
+            using var redirect = await SendAsync(visitor, "GET", "/", "http", host);
+
+            page.StatusCode.Should().Be(HttpStatusCode.OK, host);
+            page.Headers.Contains("Strict-Transport-Security").Should().BeTrue();
+            redirect.StatusCode.Should().Be(HttpStatusCode.PermanentRedirect, host);
+            redirect.Headers.Location!.OriginalString.Should().BeEquivalentTo($"https://{host}/");
+        }
+    }
+
     [Theory]
     [InlineData("/health/live")]
     [InlineData("/health/ready")]
@@ -89,7 +109,13 @@ public class ProxyTests
     private static async Task<HttpResponseMessage> SendAsync(GreeterApp app, string method, string path, string scheme)
     {
         using var visitor = app.CreateVisitor();
-        using var request = new HttpRequestMessage(new HttpMethod(method), path) { Headers = { Host = "greeter.example.com" } };
+        return await SendAsync(visitor, method, path, scheme, "greeter.example.com");
+    }
+
+    private static async Task<HttpResponseMessage> SendAsync(
+        HttpClient visitor, string method, string path, string scheme, string host)
+    {
+        using var request = new HttpRequestMessage(new HttpMethod(method), path) { Headers = { Host = host } };
         request.Headers.Add("X-Forwarded-Proto", scheme);
         return await visitor.SendAsync(request);
     }

@@ -47,11 +47,16 @@ internal static class ProxyAndHttps
         context => context.Request.Headers.ContainsKey(OriginalProto),
         proxied => proxied.UseHttpsRedirection());
 
-    /// <summary>Responds with 400 to a host name that can't be converted to an internationalized domain name, such as
-    /// <c>xn--</c>.</summary>
-    /// <remarks>Kestrel accepts such a name, but HSTS and the redirection throw an exception.</remarks>
+    /// <summary>Serves every host name that can be part of a URL, and responds with 400 to others, such as <c>a..!</c>.</summary>
+    /// <remarks>ASP.NET Core converts names with <c>xn--</c> to Unicode. Without ICU, that fails for some valid names, and HSTS and
+    /// the redirection throw an exception. The prefix in capital letters means the same, but ASP.NET Core doesn't convert it.</remarks>
     public static void UseHostValidation(this WebApplication app) => app.Use((context, next) =>
     {
+        var host = context.Request.Headers.Host.ToString();
+        if (host.Contains("xn--", StringComparison.Ordinal))
+        {
+            context.Request.Headers.Host = host.Replace("xn--", "XN--", StringComparison.Ordinal);
+        }
         try
         {
             _ = context.Request.Host.ToUriComponent();

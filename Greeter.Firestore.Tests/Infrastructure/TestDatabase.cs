@@ -7,9 +7,6 @@ namespace Greeter.Firestore.Tests.Infrastructure;
 /// <summary>An empty database in the embedded store or the emulator, and the calls to it.</summary>
 internal sealed class TestDatabase : IDisposable
 {
-    // On a busy machine, a test must not depend on the limit for locks.
-    private static readonly TimeSpan LongLockWait = TimeSpan.FromSeconds(30);
-
     private readonly TemporaryFolder folder = new();
     private readonly TimeProvider? time;
 
@@ -43,12 +40,11 @@ internal sealed class TestDatabase : IDisposable
         new(new Uri($"http://{host}"), credentials: null, timeout, new SocketsHttpHandler { UseProxy = false });
 
     /// <summary>Returns the same database as another process opens it: with its own cache and locks.</summary>
-    public FirestoreDb OpenAnother() => new(Db.ProjectId, Db.DatabaseId, Wire, CreateCache(), time);
+    public FirestoreDb OpenAnother(TimeSpan? maxLockWait = null) => new(Db.ProjectId, Db.DatabaseId, Wire, CreateCache(maxLockWait), time);
 
-    /// <summary>Returns the same database as another process opens it, with the product's limit for locks.</summary>
-    public FirestoreDb OpenWithShortLockWait() => new(Db.ProjectId, Db.DatabaseId, Wire);
-
-    private static DocumentCache CreateCache() => new() { MaxLockWait = LongLockWait };
+    // On a busy machine, a test must not depend on the limit for locks.
+    private static DocumentCache CreateCache(TimeSpan? maxLockWait = null) =>
+        new() { MaxLockWait = maxLockWait ?? TimeSpan.FromSeconds(30) };
 
     public void Dispose()
     {

@@ -16,7 +16,8 @@ internal static class ValueConverter
     /// <remarks>Source: https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields</remarks>
     public const int MaxDepth = 20;
 
-    private const ulong FirestoreNaN = 0x7FF8000000000000;
+    /// <summary>The only NaN that Firestore stores.</summary>
+    public static readonly double NaN = BitConverter.UInt64BitsToDouble(0x7FF8000000000000);
 
     /// <summary>Converts data and adds it to a document's fields.</summary>
     /// <exception cref="ArgumentException">The data isn't a dictionary with string keys or of an anonymous type, contains a value of a
@@ -59,8 +60,8 @@ internal static class ValueConverter
         ulong and <= long.MaxValue => new Value { IntegerValue = Convert.ToInt64(value, null) },
         // Google's client stores the number of the enumeration's member, too.
         System.Enum => ToValue(Convert.ChangeType(value, System.Enum.GetUnderlyingType(value.GetType()), null), depth),
-        // Firestore has one NaN. With another one, a cached document would differ from a fresh one.
-        float.NaN or double.NaN => new Value { DoubleValue = BitConverter.UInt64BitsToDouble(FirestoreNaN) },
+        // With another NaN, a cached document would differ from a fresh one.
+        float.NaN or double.NaN => new Value { DoubleValue = NaN },
         float or double => new Value { DoubleValue = Convert.ToDouble(value, null) },
         string text => new Value { StringValue = UnicodeText.Check(text) },
         Timestamp timestamp => new Value { TimestampValue = timestamp.ToStored() },

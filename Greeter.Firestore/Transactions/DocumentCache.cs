@@ -71,9 +71,11 @@ internal sealed class DocumentCache
     /// <summary>Drops a document's state.</summary>
     public void Drop(string name) => Find(name)?.Drop();
 
-    private CachedDocument? Find(string name) => entries.Get<CachedDocument>(name);
+    /// <summary>Returns a document's entry; null if there is none.</summary>
+    public CachedDocument? Find(string name) => entries.Get<CachedDocument>(name);
 
-    private void Store(Document document, Timestamp commitTime)
+    /// <summary>Stores a committed document.</summary>
+    public void Store(Document document, Timestamp commitTime)
     {
         var entry = GetOrAdd(document.Name);
         var bytes = entry.Bytes;

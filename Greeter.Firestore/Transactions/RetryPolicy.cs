@@ -165,7 +165,8 @@ internal sealed class RetryPolicy(FirestoreClient client, HeldLock heldLock, int
 
     // A document that was missing when it was read, and that exists now, was created in between.
     private static bool CreatesOnlyMissingReads(Attempt attempt, List<Write> commit) =>
-        commit.Where(Preconditions.IsCreation).All(write => attempt.Reads.ContainsKey(write.Name()));
+        commit.Exists(Preconditions.IsCreation)
+        && commit.Where(Preconditions.IsCreation).All(write => attempt.Reads.ContainsKey(write.Name()));
 
     /// <summary>Counts the attempts in a row that read the versions that the failed commit before them required: nobody else has
     /// changed a document.</summary>
@@ -220,7 +221,8 @@ internal sealed class RetryPolicy(FirestoreClient client, HeldLock heldLock, int
 
     private void Throw(Attempt attempt, Exception failure)
     {
-        if (failure is not OperationCanceledException)
+        // Of two failed commits, the caller gets the last status.
+        if (attempt.Commit is null && failure is not OperationCanceledException)
         {
             AmbiguousCommits.ThrowIfPending(attempt, response: null);
         }

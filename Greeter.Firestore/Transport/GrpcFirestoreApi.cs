@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Google.Protobuf;
 using Greeter.Firestore.V1;
 using Grpc.Net.Client;
 
@@ -7,7 +8,7 @@ namespace Greeter.Firestore.Transport;
 /// <summary>Calls Cloud Firestore or an emulator with gRPC.</summary>
 internal sealed class GrpcFirestoreApi : IFirestoreApi
 {
-    /// <summary>The limit of a request in bytes.</summary>
+    /// <summary>Firestore's limit of a request in bytes.</summary>
     /// <remarks>Source: https://firebase.google.com/docs/firestore/quotas#writes_and_transactions</remarks>
     private const int MaxRequestSize = 10 << 20;
 
@@ -31,7 +32,6 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
                 : ChannelCredentials.Create(ChannelCredentials.SecureSsl, credentials),
             DisposeHttpClient = true,
             HttpHandler = handler,
-            MaxSendMessageSize = MaxRequestSize,
         });
         stub = new(channel);
     }
@@ -60,6 +60,11 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
         request.Database,
         async options =>
         {
+            // The server would say so, too, but only while it receives the request.
+            if (request.CalculateSize() > MaxRequestSize)
+            {
+                throw new RpcException(new Status(StatusCode.ResourceExhausted, $"The commit has more than {MaxRequestSize} bytes."));
+            }
             using var call = stub.CommitAsync(request, options);
             return await call.ResponseAsync.ConfigureAwait(false);
         },
@@ -127,6 +132,8 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
             new Status(e.StatusCode, $"{server} did not respond to {method} in {timeout.TotalSeconds} s.", e)),
         // The library's status for a response that isn't gRPC's. The caller didn't cancel the call.
         StatusCode.Cancelled => new RpcException(new Status(StatusCode.Unknown, $"{server}: {e.Status.Detail}", e)),
+        _ when e.Status.DebugException is InvalidProtocolBufferException invalid => new RpcException(
+            new Status(StatusCode.Internal, $"{server}: {invalid.Message}", invalid)),
         // The connection failed.
         _ when e.Status.DebugException is { } cause => new RpcException(
             new Status(e.StatusCode, $"{server}: {cause.GetBaseException().Message}", cause)),
