@@ -42,6 +42,7 @@ public sealed class DeploymentTests
         string[] needed =
         [
             "app.yaml", "global.json", "Directory.Build.props", "Directory.Packages.props", ".editorconfig", .. settings,
+            "Greeter.Firestore.Embedded/documents.sql",
             .. Repository.Sources().Where(file =>
                 projects.Contains(file.Split('/')[0]) && Path.GetExtension(file) is ".cs" or ".csproj" or ".proto"),
         ];
@@ -49,7 +50,7 @@ public sealed class DeploymentTests
         [
             "bin/Greeter.Api.dll", "Greeter.Api/bin/Release/net10.0/Greeter.Api.runtimeconfig.json",
             "Greeter.Api/obj/project.assets.json", "Greeter.Firestore/obj/Debug/net10.0/Firestore.cs",
-            "Greeter.Api/.firestore/sessions.jsonl", ".firestore/embedded.json", ".git/config", ".vs/state.json",
+            "Greeter.Api/.firestore/documents.db", "Greeter.Api/documents.sql", ".git/config", ".vs/state.json",
             "my-project-1a2b3c4d5e6f.json", "Greeter.Api/key.JSON", "Greeter.Api/appsettings-key.json", "cert.PEM", "id_rsa",
             "greeter-key", "Greeter.Api/greeter-key", "Greeter.Firestore/Transport/TLS.KEY", "Greeter.Api/keys/service.p12",
             "credentials/application_default_credentials.json", ".env", "Greeter.Api/.env.production", "nuget.config",
