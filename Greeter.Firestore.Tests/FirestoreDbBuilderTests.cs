@@ -117,9 +117,8 @@ public class FirestoreDbBuilderTests
     [Fact]
     public async Task Databases_with_different_IDs_are_separate()
     {
-        var host = (await Emulator.SharedAsync()).Host;
-        FirestoreDb Open(string? id) => Build(new() { ProjectId = "test-databases", DatabaseId = id }, host);
-        FirestoreDb first = Open(null), second = Open("second");
+        using var api = TestDatabase.ConnectToEmulator((await Emulator.SharedAsync()).Host, TimeSpan.FromSeconds(30));
+        FirestoreDb first = new("test-databases", "(default)", api), second = new("test-databases", "second", api);
         var reference = second.Document("sessions/one");
         await reference.SetAsync(new Dictionary<string, object> { ["views"] = 1L });
 
@@ -130,8 +129,8 @@ public class FirestoreDbBuilderTests
     [Fact]
     public async Task Reference_to_another_project_can_be_read()
     {
-        var host = (await Emulator.SharedAsync()).Host;
-        FirestoreDb here = Build(new() { ProjectId = "test-here" }, host), there = Build(new() { ProjectId = "test-there" }, host);
+        using var api = TestDatabase.ConnectToEmulator((await Emulator.SharedAsync()).Host, TimeSpan.FromSeconds(30));
+        FirestoreDb here = new("test-here", "(default)", api), there = new("test-there", "(default)", api);
         var target = there.Document("sessions/one");
         await target.SetAsync(new Dictionary<string, object> { ["views"] = 7L });
         var source = here.Document("links/one");
@@ -159,12 +158,5 @@ public class FirestoreDbBuilderTests
 
         await db.Document("sessions/one").Awaiting(document => document.GetSnapshotAsync())
             .Should().ThrowAsync<ObjectDisposedException>().WaitAsync(TimeSpan.FromSeconds(10));
-    }
-
-    private static FirestoreDb Build(FirestoreDbBuilder builder, string host)
-    {
-        builder.EmulatorDetection = EmulatorDetection.EmulatorOnly;
-        var (projectId, databaseId, api) = builder.Connect(host);
-        return new FirestoreDb(projectId, databaseId, api);
     }
 }

@@ -40,7 +40,8 @@ public sealed class Emulator : IAsyncDisposable
     public static Task<Emulator> SharedAsync() => SharedInstance.Value;
 
     /// <summary>Starts an emulator that a test may stop.</summary>
-    public static async Task<Emulator> StartAsync()
+    /// <param name="isInDatastoreMode">Whether it refuses Firestore's calls.</param>
+    public static async Task<Emulator> StartAsync(bool isInDatastoreMode = false)
     {
         const string Options = "JDK_JAVA_OPTIONS";
         Tool.SkipTestIf(MissingReason);
@@ -48,13 +49,17 @@ public sealed class Emulator : IAsyncDisposable
         {
             var host = FreeHost();
             var process = ChildProcess.Start(
-                ["gcloud", "emulators", "firestore", "start", $"--host-port={host}", "--quiet"],
+                ["gcloud", "emulators", "firestore", "start", $"--host-port={host}", "--quiet",
+                    $"--database-mode={(isInDatastoreMode ? "datastore-mode" : "firestore-native")}"],
                 IsOptimized ? [] : [(Options, $"{Environment.GetEnvironmentVariable(Options)} -XX:TieredStopAtLevel=1")],
                 inherits: _ => true);
             try
             {
                 await process.WaitForLineAsync("Dev App Server is now running", TimeSpan.FromSeconds(90));
-                await WarmUpAsync(host);
+                if (!isInDatastoreMode)
+                {
+                    await WarmUpAsync(host);
+                }
                 return new Emulator(host, process);
             }
             catch (Exception e)
@@ -67,12 +72,6 @@ public sealed class Emulator : IAsyncDisposable
             }
         }
     }
-
-    /// <summary>Stops the emulator in the middle of whatever it does, as a machine that is out of memory would.</summary>
-    public Task FreezeAsync() => SignalAsync("STOP");
-
-    /// <summary>Lets a frozen emulator continue.</summary>
-    public Task ThawAsync() => SignalAsync("CONT");
 
     public async ValueTask DisposeAsync()
     {
@@ -104,8 +103,4 @@ public sealed class Emulator : IAsyncDisposable
         listener.Start();
         return listener.LocalEndpoint.ToString()!;
     }
-
-    // To the emulator alone: gcloud only waits for it, and the watcher in its process group must not stop.
-    private Task<string> SignalAsync(string name) =>
-        Command.RunAsync("", "pkill", ["--signal", name, "--pgroup", $"{process!.Id}", "java"]);
 }

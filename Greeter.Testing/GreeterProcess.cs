@@ -31,6 +31,9 @@ public sealed class GreeterProcess : ChildProcess
         return ListenAsync(new(["bash", "-c", line], [("PORT", AnyPort), .. values], folder));
     }
 
+    /// <summary>Starts the app, without waiting for anything.</summary>
+    public static GreeterProcess Start(params (string Key, string Value)[] environment) => new(CreateCommand([]), environment);
+
     /// <summary>Runs the app until it ends by itself, for instance because it refuses its configuration.</summary>
     public static async Task<(int ExitCode, string Output)> RunAsync(
         string[] arguments, params (string Key, string Value)[] environment)

@@ -16,6 +16,10 @@ namespace Greeter.Tests;
 [Trait("Category", "Slow")]
 public sealed class CredentialTests : IDisposable
 {
+    private const string ClockRejected = """
+        {"error": "invalid_grant",
+         "error_description": "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe."}
+        """;
     private const string Datastore = "https://www.googleapis.com/auth/datastore";
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
@@ -43,7 +47,7 @@ public sealed class CredentialTests : IDisposable
 
         await app.WaitForLineAsync("Cloud Firestore, project key-project, database (default)", Patience);
         assertions.Should().ContainSingle();
-        ShouldBeSigned(assertions.Single());
+        ShouldBeSignedByTheKey(assertions.Single()).GetProperty("scope").GetString().Should().Be(Datastore);
         firestore.Server.Requests.Select(request => request.Path).Distinct().Should().BeEquivalentTo(
             "/google.firestore.v1.Firestore/BatchGetDocuments", "/google.firestore.v1.Firestore/Commit");
         firestore.Server.Requests.Should().OnlyContain(request =>
@@ -106,14 +110,9 @@ public sealed class CredentialTests : IDisposable
     {
         // Google's own token endpoint is out of reach, so this tests only how the app reads the file.
         var file = Path.Combine(folder.Path, "user.json");
-        await File.WriteAllTextAsync(file, JsonSerializer.Serialize(new
-        {
-            type = "authorized_user",
-            client_id = "id",
-            client_secret = "secret",
-            refresh_token = "token",
-            quota_project_id = "quota-project",
-        }));
+        await File.WriteAllTextAsync(file, """
+            {"type": "authorized_user", "client_id": "a", "client_secret": "b", "refresh_token": "c", "quota_project_id": "d"}
+            """);
 
         var (exitCode, output) = await GreeterProcess.RunAsync([], ("PORT", "0"), ("GOOGLE_APPLICATION_CREDENTIALS", file));
 
@@ -123,8 +122,10 @@ public sealed class CredentialTests : IDisposable
 
     [Theory(Skip = Improvement.Advice, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     [InlineData(400, """{"error": "invalid_grant", "error_description": "Bad key."}""", 500, "invalid_grant Bad key.")]
+    [InlineData(400, ClockRejected, 500, "Correct its clock.")]
+    [InlineData(200, "<html>Log in</html>", 500, "The server for access tokens isn't Google's.")]
+    [InlineData(403, "<html>Blocked</html>", 500, "The server for access tokens isn't Google's.")]
     [InlineData(503, "overloaded", 503, "access token")]
-    [InlineData(429, "too many requests", 503, "access token")]
     public async Task Failed_token_request_is_logged_with_its_reason(int status, string body, int answer, string logged)
     {
         await using var tokens = await FakeServer.StartAsync(
@@ -149,7 +150,7 @@ public sealed class CredentialTests : IDisposable
         app.Terminate();
         await app.WaitForExitAsync();
         app.Output.Where(line => line.Contains("\"severity\":\"ERROR\"", StringComparison.Ordinal))
-            .Should().ContainSingle().Which.Should().Contain(logged);
+            .Should().ContainSingle().Which.Should().Contain(logged).And.NotContain("<html>");
         firestore.Server.Requests.Should().BeEmpty();
     }
 
@@ -230,7 +231,7 @@ public sealed class CredentialTests : IDisposable
 
         await ShouldCountTwoViewsAsync(app);
 
-        await app.WaitForLineAsync($"the embedded store, in {folder.Path}", TimeSpan.FromSeconds(30));
+        await app.WaitForLineAsync($"the embedded store in {folder.Path}", TimeSpan.FromSeconds(30));
         tokens.Requests.Should().BeEmpty();
     }
 
@@ -256,8 +257,9 @@ public sealed class CredentialTests : IDisposable
     [InlineData(null, "The client found neither FIRESTORE_EMULATOR_HOST nor credentials")]
     [InlineData("missing", "Could not find file")]
     [InlineData("{}", "can't be read")]
-    [InlineData("no JSON", "can't be read")]
-    [InlineData("""{"type": "service_account", "client_email": "a", "private_key": "x", "project_id": "p"}""", "can't be read")]
+    [InlineData("s3cret", "can't be read")]
+    [InlineData("""{"type": s3cret}""", "can't be read")]
+    [InlineData("""{"type": "service_account", "client_email": "a", "private_key": "s3cret", "project_id": "p"}""", "can't be read")]
     public async Task Missing_or_invalid_credentials_stop_the_start_with_advice(string? content, string sentence)
     {
         var file = Path.Combine(folder.Path, "key.json");
@@ -274,7 +276,7 @@ public sealed class CredentialTests : IDisposable
         var line = JsonDocument.Parse(output).RootElement;
         line.GetProperty("severity").GetString().Should().Be("CRITICAL");
         line.GetProperty("message").GetString().Should().StartWith("Greeter can't start. ").And.Contain(sentence)
-            .And.Contain(content is null ? "FIRESTORE_EMULATOR_HOST" : file);
+            .And.Contain(content is null ? "FIRESTORE_EMULATOR_HOST" : file).And.NotContain("s3cret");
         line.TryGetProperty("stack_trace", out _).Should().BeFalse();
     }
 
@@ -390,15 +392,6 @@ public sealed class CredentialTests : IDisposable
         var signed = Encoding.ASCII.GetBytes($"{parts[0]}.{parts[1]}");
         key.VerifyData(signed, FromBase64Url(parts[2]), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1).Should().BeTrue();
         return JsonDocument.Parse(FromBase64Url(parts[1])).RootElement;
-    }
-
-    private void ShouldBeSigned(string assertion)
-    {
-        var claims = ShouldBeSignedByTheKey(assertion);
-        claims.GetProperty("iss").GetString().Should().Be("greeter@key-project.iam.gserviceaccount.com");
-        claims.GetProperty("scope").GetString().Should().Be(Datastore);
-        claims.GetProperty("aud").GetString().Should().Be("https://oauth2.googleapis.com/token");
-        claims.GetProperty("exp").GetInt64().Should().BeGreaterThan(DateTimeOffset.UtcNow.ToUnixTimeSeconds());
     }
 
     private static byte[] FromBase64Url(string text) => System.Buffers.Text.Base64Url.DecodeFromChars(text);

@@ -6,11 +6,13 @@ using Microsoft.AspNetCore.Http;
 
 namespace Greeter.Tests;
 
-/// <summary>The log that Cloud Logging reads in Production.</summary>
+/// <summary>The log that Cloud Logging reads in Production, and the one that a developer reads.</summary>
 public partial class LogTests(LogTests.FailingApp app) : IClassFixture<LogTests.FailingApp>
 {
     private const string Trace = "0af7651916cd43dd8448eb211c80319c";
     private const string Id = "0123456789abcdef0123456789abcdef";
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     // Greeter.Firestore doesn't make these calls. The first one's message is a transaction ID.
     private static readonly byte[] BeginTransactionResponse = [0, 0, 0, 0, 3, 10, 1, 1];
@@ -54,6 +56,34 @@ public partial class LogTests(LogTests.FailingApp app) : IClassFixture<LogTests.
         error.GetProperty("logging.googleapis.com/trace_sampled").GetBoolean().Should().Be(isSampled);
     }
 
+    [Theory]
+    [InlineData(Trace, false)]
+    [InlineData($"{Trace};o=1", true)]
+    [InlineData($"{Trace};o=0", false)]
+    [InlineData($"{Trace}/0;o=1", true)]
+    public async Task X_Cloud_Trace_Context_without_a_span_counts(string value, bool isSampled)
+    {
+        var error = await app.VisitAsync(("X-Cloud-Trace-Context", value));
+
+        error.GetProperty("logging.googleapis.com/trace").GetString().Should().Be($"projects/log-test/traces/{Trace}");
+        error.GetProperty("logging.googleapis.com/trace_sampled").GetBoolean().Should().Be(isSampled);
+    }
+
+    [Theory]
+    [InlineData("nonsense")]
+    [InlineData("")]
+    [InlineData("00-ffffffffffffffffffffffffffffffff-0000000000000000-01")]
+    [InlineData("00-00000000000000000000000000000000-b7ad6b7169203331-01")]
+    [InlineData("ff-ffffffffffffffffffffffffffffffff-b7ad6b7169203331-01")]
+    [InlineData("00-FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF-b7ad6b7169203331-01")]
+    public async Task Malformed_traceparent_is_ignored_beside_X_Cloud_Trace_Context(string traceparent)
+    {
+        var error = await app.VisitAsync(("traceparent", traceparent), ("X-Cloud-Trace-Context", $"{Trace}/1;o=1"));
+
+        error.GetProperty("logging.googleapis.com/trace").GetString().Should().EndWith(Trace);
+        error.GetProperty("logging.googleapis.com/spanId").GetString().Should().Be("0000000000000001");
+    }
+
     [Fact]
     public async Task Traceparent_overrides_X_Cloud_Trace_Context()
     {
@@ -92,6 +122,28 @@ public partial class LogTests(LogTests.FailingApp app) : IClassFixture<LogTests.
         app.Process.Text.Should().NotContain(Id).And.NotContain(Id[..5]);
     }
 
+    [Fact]
+    public async Task Development_logs_each_request_in_one_line_and_a_failure_without_its_stack_trace()
+    {
+        await using var developed = new FailingApp { Environment = "Development" };
+        await developed.InitializeAsync();
+        using var visitor = new HttpClient(new SocketsHttpHandler { UseCookies = false }) { BaseAddress = developed.Process.Address };
+
+        using var health = await visitor.GetAsync("/health/live");
+        using var injection = await visitor.GetAsync($"/%0A[12:00:00%20FTL]%20Forged/{Id}");
+        await Visit.SendAsync(visitor, visitor.BaseAddress, Id);
+        var failure = await developed.Process.WaitForLineAsync("Failure 0 of", Patience);
+        await developed.Process.WaitForLineAsync("GET / responded 503 in ", Patience);
+
+        var lines = developed.Process.Output.SkipWhile(line => !line.Contains("Content root path")).Skip(1)
+            .Where(line => !line.Contains("The first read of Firestore failed"));
+        lines.Should().HaveCount(4).And.OnlyContain(line => line.StartsWith('['));
+        lines.Should().ContainSingle(line => Regex.IsMatch(line, @" INF\] GET /health/live responded 200 in [0-9]+\.[0-9] ms$"));
+        lines.Should().ContainSingle(line => line.Contains("INF] GET /%0A%5B12:00:00%20FTL%5D%20Forged/0123… responded 404 in "));
+        failure.Should().Contain(" ERR] Firestore failed.").And.Contain("sessions/0123…");
+        developed.Process.Text.Should().NotContain(Id);
+    }
+
     private static List<JsonElement> Parse(IEnumerable<string> lines) =>
         [.. lines.Select(line => JsonDocument.Parse(line).RootElement)];
 
@@ -103,6 +155,8 @@ public partial class LogTests(LogTests.FailingApp app) : IClassFixture<LogTests.
 
         internal GreeterProcess Process { get; private set; } = null!;
 
+        internal string Environment { private get; init; } = "Production";
+
         /// <summary>Whether the error contains the document's name as in a URL: with <c>%2F</c> for each slash.</summary>
         internal bool EscapesName { private get; set; }
 
@@ -110,7 +164,7 @@ public partial class LogTests(LogTests.FailingApp app) : IClassFixture<LogTests.
         {
             firestore = await FakeServer.StartAsync(AnswerAsync);
             Process = await GreeterProcess.StartAsync(
-                ("FIRESTORE_EMULATOR_HOST", firestore.Authority), ("GOOGLE_CLOUD_PROJECT", "log-test"));
+                ("FIRESTORE_EMULATOR_HOST", firestore.Authority), ("GOOGLE_CLOUD_PROJECT", "log-test"), ("ASPNETCORE_ENVIRONMENT", Environment));
         }
 
         public async ValueTask DisposeAsync()

@@ -78,6 +78,62 @@ public class ProxyTests
     }
 
     [Theory]
+    [InlineData("localhost", false)]
+    [InlineData("LOCALHOST:8080", false)]
+    [InlineData("localhost.", false)]
+    [InlineData("greeter.localhost", false)]
+    [InlineData("127.0.0.1:8080", false)]
+    [InlineData("127.1.2.3", false)]
+    [InlineData("[::1]:8080", false)]
+    [InlineData("[::ffff:127.0.0.1]", false)]
+    [InlineData("localhost.example.com", true)]
+    [InlineData("greeterlocalhost", true)]
+    [InlineData("10.0.0.1", true)]
+    public async Task HSTS_is_not_sent_for_this_machine(string host, bool isSent)
+    {
+        await using var app = await GreeterApp.StartAsync();
+        using var visitor = app.CreateVisitor();
+
+        using var response = await SendAsync(visitor, "GET", "/", "https", host);
+
+        response.StatusCode.Should().Be(HttpStatusCode.OK);
+        response.Headers.Contains("Strict-Transport-Security").Should().Be(isSent);
+    }
+
+    [Theory]
+    [InlineData("GET / HTTP/1.0\r\n", "http", 400)]
+    [InlineData("GET / HTTP/1.0\r\nHost:\r\n", "http", 400)]
+    [InlineData("GET / HTTP/1.1\r\nHost:\r\n", "http", 400)]
+    [InlineData("GET /x HTTP/1.0\r\n", "https, http", 400)]
+    [InlineData("GET / HTTP/1.0\r\n", "https", 200)]
+    [InlineData("GET /health/live HTTP/1.0\r\n", "http", 200)]
+    public async Task Request_without_a_host_is_not_redirected(string head, string scheme, int status)
+    {
+        await using var app = await GreeterApp.StartAsync();
+
+        var response = await app.SendRawAsync($"{head}X-Forwarded-Proto: {scheme}\r\nConnection: close\r\n\r\n");
+
+        response.Should().StartWith($"HTTP/1.1 {status}").And.NotContain("Location:");
+    }
+
+    [Theory]
+    [InlineData("ForwardedHeaders_Enabled", "http", HttpStatusCode.PermanentRedirect)]
+    [InlineData("ForwardedHeaders_Enabled", "https", HttpStatusCode.OK)]
+    [InlineData("ForwardedHeaders_Enabled", "https, http", HttpStatusCode.PermanentRedirect)]
+    [InlineData("ForwardedHeaders_Enabled", "http, https", HttpStatusCode.OK)]
+    [InlineData("None", "https, http", HttpStatusCode.PermanentRedirect)]
+    [InlineData("None", "http, https", HttpStatusCode.OK)]
+    public async Task Only_the_last_scheme_counts_whatever_ASPNETCORE_FORWARDEDHEADERS_ENABLED_is(
+        string setting, string scheme, HttpStatusCode status)
+    {
+        await using var app = await GreeterApp.StartAsync((setting, "true"));
+
+        using var response = await SendAsync(app, "GET", "/", scheme);
+
+        response.StatusCode.Should().Be(status);
+    }
+
+    [Theory]
     [InlineData("/health/live")]
     [InlineData("/health/ready")]
     public async Task Health_checks_are_not_redirected(string path)

@@ -43,7 +43,7 @@ internal static class FailureResponses
                     // In Development, the stack trace of Firestore's failure would hide the sentence that says what to do.
                     var isBug = e is not RpcException && !hasTimedOut;
                     var trace = isBug || !app.Environment.IsDevelopment() ? e : null;
-                    app.Logger.LogError(trace, "{Advice:l} {Reason:l}", advice, e.Reason());
+                    app.Logger.LogError(trace, "{Advice} {Reason}", advice, e.Reason());
                     await RespondAsync(context, status);
                 }
             }

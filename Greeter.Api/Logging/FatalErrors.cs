@@ -33,7 +33,7 @@ internal static class FatalErrors
         }
         if (Explain(exception) is { } reason)
         {
-            Log.Fatal("Greeter can't start. {Reason:l}", reason);
+            Log.Fatal("Greeter can't start. {Reason}", reason);
         }
         else
         {
