@@ -2,7 +2,6 @@ using System.Globalization;
 using Google.Protobuf;
 using Greeter.Firestore;
 using Greeter.Firestore.V1;
-using Xunit.Abstractions;
 using static Greeter.Firestore.Tests.Infrastructure.Writes;
 
 namespace Greeter.Firestore.Tests;
@@ -18,26 +17,26 @@ public sealed class EmbeddedEqualsEmulatorTests(ITestOutputHelper output) : IDis
 
     public void Dispose() => folder.Dispose();
 
-    [EmulatorFact]
+    [Fact]
     public async Task Both_accept_the_same_names_of_documents_and_databases() => await CompareAsync(NameCases());
 
-    [EmulatorFact]
+    [Fact]
     public async Task Both_accept_the_same_names_and_paths_of_fields() => await CompareAsync(FieldCases());
 
-    [EmulatorFact]
+    [Fact]
     public async Task Both_accept_and_round_the_same_values() => await CompareAsync(ValueCases());
 
-    [EmulatorFact]
+    [Fact]
     public async Task Masks_have_the_same_effect() => await CompareAsync(MaskCases());
 
-    [EmulatorFact]
+    [Fact]
     public async Task Preconditions_fail_with_the_same_status() => await CompareAsync(PreconditionCases());
 
-    [EmulatorFact]
+    [Fact]
     public async Task Several_writes_in_a_commit_have_the_same_effect() => await CompareAsync(CommitCases());
 
     /// <summary>GREETER_TEST_SEED repeats a run, GREETER_TEST_OPERATIONS makes it longer or shorter.</summary>
-    [EmulatorFact]
+    [Fact]
     public async Task Random_operations_and_transactions_have_the_same_effect()
     {
         var seed = ReadSetting("GREETER_TEST_SEED") ?? Random.Shared.Next();

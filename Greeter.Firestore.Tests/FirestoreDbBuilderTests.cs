@@ -1,10 +1,6 @@
 using Greeter.Firestore;
 using Greeter.Firestore.Transport;
-using Greeter.Firestore.V1;
-using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Hosting.Internal;
 
 namespace Greeter.Firestore.Tests;
 
@@ -32,23 +28,19 @@ public class FirestoreDbBuilderTests
     {
         var builder = new FirestoreDbBuilder { EmulatorDetection = detection };
 
-        builder.Invoking(it => Connect(it, host)).Should().Throw<InvalidOperationException>()
+        builder.Invoking(it => it.Connect(host)).Should().Throw<InvalidOperationException>()
             .WithMessage("*FIRESTORE_EMULATOR_HOST*");
     }
 
     [Theory]
     [InlineData("127.0.0.1:8080", "http://127.0.0.1:8080/")]
-    [InlineData(" localhost:80 ", "http://localhost/")]
+    [InlineData("localhost:80", "http://localhost/")]
     [InlineData("emulator.example:65535", "http://emulator.example:65535/")]
     [InlineData("[::1]:8080", "http://[::1]:8080/")]
     [InlineData("::1:8080", "http://[::1]:8080/")]
     [InlineData("0:0:0:0:0:0:0:1:8080", "http://[::1]:8080/")]
-    public async Task Emulator_host_is_parsed(string host, string address)
-    {
-        var call = await CallAsync(new FirestoreDbBuilder { EmulatorDetection = EmulatorDetection.EmulatorOnly }, host);
-
-        call.RequestUri.Should().Be(new Uri($"{address}google.firestore.v1.Firestore/BatchGetDocuments"));
-    }
+    public void Emulator_host_is_parsed(string host, string address) =>
+        FirestoreDbBuilder.ParseEmulatorHost(host).Should().Be(new Uri(address));
 
     [Theory]
     [InlineData("localhost")]
@@ -71,7 +63,7 @@ public class FirestoreDbBuilderTests
     {
         var builder = new FirestoreDbBuilder { EmulatorDetection = EmulatorDetection.EmulatorOrProduction };
 
-        builder.Invoking(it => Connect(it, host)).Should().Throw<InvalidOperationException>()
+        builder.Invoking(it => it.Connect(host)).Should().Throw<InvalidOperationException>()
             .WithMessage($"FIRESTORE_EMULATOR_HOST is '{host}'*host:port*");
     }
 
@@ -82,18 +74,8 @@ public class FirestoreDbBuilderTests
     [InlineData("two hosts")]
     [InlineData("firestore.googleapis.com:https")]
     public void Malformed_endpoint_is_refused_with_a_hint(string endpoint) =>
-        new FirestoreDbBuilder { Endpoint = endpoint }.Invoking(builder => Connect(builder, null))
+        new FirestoreDbBuilder { Endpoint = endpoint }.Invoking(builder => builder.Connect(null))
             .Should().Throw<InvalidOperationException>().WithMessage($"Endpoint is '{endpoint}'*firestore.googleapis.com*");
-
-    [Fact]
-    public async Task Calls_to_the_emulator_are_authorized_as_owner()
-    {
-        var call = await CallAsync(new() { EmulatorDetection = EmulatorDetection.EmulatorOnly, ProjectId = "p" });
-
-        call.Headers.GetValues("Authorization").Should().Equal("Bearer owner");
-        call.Headers.GetValues("grpc-timeout").Should().Equal("2000m");
-        call.Headers.GetValues("x-goog-request-params").Should().Equal("database=projects%2Fp%2Fdatabases%2F%28default%29");
-    }
 
     [Theory]
     [InlineData(null, null, "google-cloud-firestore-emulator", "(default)")]
@@ -109,36 +91,49 @@ public class FirestoreDbBuilderTests
             DatabaseId = databaseId,
         };
 
-        using var connection = Connect(builder, Host);
+        var target = builder.Connect(Host);
 
-        (connection.Database.ProjectId, connection.Database.DatabaseId).Should().Be((expectedProject, expectedDatabase));
-        connection.Location.Should().Be($"the Firestore emulator at {Host}, project {expectedProject}");
+        target.Api.Dispose();
+        (target.ProjectId, target.DatabaseId).Should().Be((expectedProject, expectedDatabase));
     }
 
-    [EmulatorFact]
+    [Theory]
+    [InlineData("projekt-ä", null)]
+    [InlineData("two words", null)]
+    [InlineData("p", "a/b")]
+    [InlineData("p", "データ")]
+    public void ID_that_cannot_exist_is_refused(string projectId, string? databaseId)
+    {
+        var builder = new FirestoreDbBuilder
+        {
+            EmulatorDetection = EmulatorDetection.EmulatorOnly,
+            ProjectId = projectId,
+            DatabaseId = databaseId,
+        };
+
+        builder.Invoking(it => it.Connect(Host)).Should().Throw<InvalidOperationException>().WithMessage($"*'{databaseId ?? projectId}'*");
+    }
+
+    [Fact]
     public async Task Databases_with_different_IDs_are_separate()
     {
-        var host = (await Emulator.SharedAsync()).Host;
-        FirestoreConnection Open(string? id) => Connect(
-            new() { EmulatorDetection = EmulatorDetection.EmulatorOnly, ProjectId = "test-databases", DatabaseId = id }, host);
-        using FirestoreConnection first = Open(null), second = Open("second");
-        var reference = second.Database.Document("sessions/one");
+        using var api = TestDatabase.ConnectToEmulator((await Emulator.SharedAsync()).Host, TimeSpan.FromSeconds(30));
+        FirestoreDb first = new("test-databases", "(default)", api), second = new("test-databases", "second", api);
+        var reference = second.Document("sessions/one");
         await reference.SetAsync(new Dictionary<string, object> { ["views"] = 1L });
 
         (await reference.GetSnapshotAsync()).Exists.Should().BeTrue();
-        (await first.Database.Document("sessions/one").GetSnapshotAsync()).Exists.Should().BeFalse();
+        (await first.Document("sessions/one").GetSnapshotAsync()).Exists.Should().BeFalse();
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task Reference_to_another_project_can_be_read()
     {
-        var host = (await Emulator.SharedAsync()).Host;
-        FirestoreConnection Open(string project) =>
-            Connect(new() { EmulatorDetection = EmulatorDetection.EmulatorOnly, ProjectId = project }, host);
-        using FirestoreConnection here = Open("test-here"), there = Open("test-there");
-        var target = there.Database.Document("sessions/one");
+        using var api = TestDatabase.ConnectToEmulator((await Emulator.SharedAsync()).Host, TimeSpan.FromSeconds(30));
+        FirestoreDb here = new("test-here", "(default)", api), there = new("test-there", "(default)", api);
+        var target = there.Document("sessions/one");
         await target.SetAsync(new Dictionary<string, object> { ["views"] = 7L });
-        var source = here.Database.Document("links/one");
+        var source = here.Document("links/one");
         await source.SetAsync(new Dictionary<string, object> { ["link"] = target });
 
         var link = (DocumentReference)(await source.GetSnapshotAsync()).ToDictionary()!["link"]!;
@@ -152,36 +147,16 @@ public class FirestoreDbBuilderTests
         FluentActions.Invoking(() => new FirestoreDbBuilder { EmulatorDetection = (EmulatorDetection)4 })
             .Should().Throw<ArgumentException>();
 
-    private static FirestoreConnection Connect(FirestoreDbBuilder builder, string? host)
+    [Fact]
+    public async Task Connections_are_closed_with_the_services()
     {
-        var configuration = new ConfigurationBuilder()
-            .AddInMemoryCollection([new("FIRESTORE_EMULATOR_HOST", host)])
-            .Build();
-        using var services = new ServiceCollection()
-            .AddSingleton<IConfiguration>(configuration)
-            .AddSingleton<IHostEnvironment>(new HostingEnvironment { EnvironmentName = "Production" })
-            .BuildServiceProvider();
-        return builder.Connect(services);
-    }
+        var services = new ServiceCollection().AddFirestoreDb(_ => ("p", "(default)", new GrpcFirestoreApi(
+            new Uri($"http://{Host}"), null, TimeSpan.FromSeconds(2), new SocketsHttpHandler()))).BuildServiceProvider();
+        var db = services.GetRequiredService<FirestoreDb>();
 
-    /// <summary>Reads a document and returns the request that was sent.</summary>
-    private static async Task<HttpRequestMessage> CallAsync(FirestoreDbBuilder builder, string host = Host)
-    {
-        using var handler = new KeepingHandler();
-        builder.Handler = handler;
-        using var connection = Connect(builder, host);
-        await connection.Database.Document("sessions/one").GetSnapshotAsync();
-        return handler.Request!;
-    }
+        await services.DisposeAsync();
 
-    private sealed class KeepingHandler : HttpMessageHandler
-    {
-        public HttpRequestMessage? Request { get; private set; }
-
-        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
-        {
-            Request = request;
-            return Task.FromResult(Wire.Success(new BatchGetDocumentsResponse { Missing = "sessions/one", ReadTime = new() }));
-        }
+        await db.Document("sessions/one").Awaiting(document => document.GetSnapshotAsync())
+            .Should().ThrowAsync<ObjectDisposedException>().WaitAsync(TimeSpan.FromSeconds(10));
     }
 }

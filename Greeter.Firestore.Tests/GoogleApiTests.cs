@@ -4,25 +4,34 @@ using Xunit;
 namespace Greeter.Firestore.Tests;
 
 /// <summary>
-/// Google's documented API, as far as this client has it. This file compiles and passes with Google.Cloud.Firestore too, if
-/// <c>FIRESTORE_EMULATOR_HOST</c> is set and the project has global usings for Google.Api.Gax, Google.Cloud.Firestore and
-/// Grpc.Core. Source: https://cloud.google.com/dotnet/docs/reference/Google.Cloud.Firestore/latest
+/// Google's documented API, as far as this client has it. This file compiles and passes with Google.Cloud.Firestore too, if the
+/// project has global usings for Google.Api.Gax, Google.Cloud.Firestore and Grpc.Core. Source:
+/// https://cloud.google.com/dotnet/docs/reference/Google.Cloud.Firestore/latest
 /// </summary>
-public sealed partial class GoogleApiTests
+public sealed class GoogleApiTests : IAsyncLifetime
 {
-    private readonly FirestoreDb db = new FirestoreDbBuilder
-    {
-        ProjectId = $"test-{Guid.NewGuid():N}"[..30],
-        DatabaseId = null,
-        Endpoint = null,
-        EmulatorDetection = EmulatorDetection.EmulatorOnly,
-    }.Build();
+    private FirestoreDb db = null!;
 
     private DocumentReference Document => db.Document("collection/document");
 
     private static CancellationToken Token => CancellationToken.None;
 
-    [EmulatorTest]
+    public async ValueTask InitializeAsync()
+    {
+        // Google's client reads it only here.
+        Environment.SetEnvironmentVariable("FIRESTORE_EMULATOR_HOST", (await Emulator.SharedAsync()).Host);
+        db = new FirestoreDbBuilder
+        {
+            ProjectId = Emulator.NewProject(),
+            DatabaseId = null,
+            Endpoint = null,
+            EmulatorDetection = EmulatorDetection.EmulatorOnly,
+        }.Build();
+    }
+
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    [Fact]
     public void Database_has_project_and_ID()
     {
         Assert.StartsWith("test-", db.ProjectId);
@@ -36,7 +45,7 @@ public sealed partial class GoogleApiTests
         });
     }
 
-    [EmulatorTest]
+    [Fact]
     public async Task Database_is_a_singleton_service()
     {
         await using var services = new ServiceCollection()
@@ -63,7 +72,7 @@ public sealed partial class GoogleApiTests
         Assert.Equal(db.ProjectId, others.GetRequiredService<FirestoreDb>().ProjectId);
     }
 
-    [EmulatorTest]
+    [Fact]
     public void Reference_has_path_ID_and_parent()
     {
         var root = $"projects/{db.ProjectId}/databases/(default)/documents";
@@ -82,7 +91,7 @@ public sealed partial class GoogleApiTests
         Assert.Equal(db.Collection("collection/document/child"), child);
     }
 
-    [EmulatorTest]
+    [Fact]
     public void References_are_equal_if_their_paths_are()
     {
         IEquatable<DocumentReference> document = db.Document("a/b");
@@ -98,7 +107,7 @@ public sealed partial class GoogleApiTests
         Assert.Equal(collection.GetHashCode(), db.Collection("a").GetHashCode());
     }
 
-    [EmulatorTest]
+    [Fact]
     public void Invalid_path_is_refused()
     {
         Assert.Throws<ArgumentException>(() => db.Document("a"));
@@ -110,7 +119,7 @@ public sealed partial class GoogleApiTests
         Assert.Throws<ArgumentNullException>(() => db.Collection(null!));
     }
 
-    [EmulatorTest]
+    [Fact]
     public async Task Create_fails_if_the_document_exists()
     {
         WriteResult result = await Document.CreateAsync(
@@ -125,7 +134,7 @@ public sealed partial class GoogleApiTests
         Assert.NotEmpty(error.Status.Detail);
     }
 
-    [EmulatorTest]
+    [Fact]
     public async Task Set_overwrites_or_merges()
     {
         var inner = new Dictionary<string, object> { ["a"] = 1, ["b"] = 1 };
@@ -147,7 +156,7 @@ public sealed partial class GoogleApiTests
         Assert.Equal(merged.CreateTime, overwritten.CreateTime);
     }
 
-    [EmulatorTest]
+    [Fact]
     public async Task Delete_checks_its_precondition()
     {
         var written = await Document.SetAsync(new Dictionary<string, object> { ["a"] = 1 });
@@ -164,7 +173,7 @@ public sealed partial class GoogleApiTests
         Assert.True(written.UpdateTime <= deleted.UpdateTime && deleted.UpdateTime <= again.UpdateTime);
     }
 
-    [EmulatorTest]
+    [Fact]
     public async Task Transaction_reads_then_writes()
     {
         using var source = new CancellationTokenSource();
@@ -198,7 +207,7 @@ public sealed partial class GoogleApiTests
         Assert.False((await deleted.GetSnapshotAsync()).Exists);
     }
 
-    [EmulatorTest]
+    [Fact]
     public async Task Transaction_without_a_result_can_have_options()
     {
         await db.RunTransactionAsync(
@@ -220,7 +229,7 @@ public sealed partial class GoogleApiTests
         Assert.Throws<ArgumentOutOfRangeException>(() => TransactionOptions.ForMaxAttempts(0));
     }
 
-    [EmulatorTest]
+    [Fact]
     public async Task Transaction_fails_if_a_precondition_does_not_hold()
     {
         await Document.SetAsync(new Dictionary<string, object> { ["a"] = 1 });
@@ -246,7 +255,7 @@ public sealed partial class GoogleApiTests
         Assert.False((await other.GetSnapshotAsync()).Exists);
     }
 
-    [EmulatorTest]
+    [Fact]
     public async Task Read_after_a_write_in_a_transaction_is_refused() =>
         await Assert.ThrowsAsync<InvalidOperationException>(() => db.RunTransactionAsync(async transaction =>
         {
@@ -254,7 +263,7 @@ public sealed partial class GoogleApiTests
             await transaction.GetSnapshotAsync(Document);
         }));
 
-    [EmulatorTest]
+    [Fact]
     public void Precondition_says_what_it_requires()
     {
         var time = Timestamp.GetCurrentTimestamp();
@@ -264,7 +273,7 @@ public sealed partial class GoogleApiTests
         Assert.Equal((null, null), (Precondition.None.Exists, Precondition.None.LastUpdateTime));
     }
 
-    [EmulatorTest]
+    [Fact]
     public async Task Snapshot_of_a_missing_document_has_a_read_time_only()
     {
         var snapshot = await Document.GetSnapshotAsync();
@@ -279,7 +288,7 @@ public sealed partial class GoogleApiTests
         Assert.Same(db, snapshot.Database);
     }
 
-    [EmulatorTest]
+    [Fact]
     public async Task Snapshots_are_equal_if_their_fields_are()
     {
         var missing = await Document.GetSnapshotAsync();
@@ -299,7 +308,7 @@ public sealed partial class GoogleApiTests
         Assert.False(missing.Equals(null));
     }
 
-    [EmulatorTest]
+    [Fact]
     public async Task Values_keep_their_type()
     {
         var time = new DateTime(2026, 1, 31, 12, 0, 0, DateTimeKind.Utc);
@@ -344,7 +353,7 @@ public sealed partial class GoogleApiTests
         Assert.Empty(Assert.IsType<Dictionary<string, object>>(fields["empty map"]));
     }
 
-    [EmulatorTest]
+    [Fact]
     public void Timestamps_can_be_compared_and_converted()
     {
         var time = new DateTimeOffset(2026, 1, 31, 12, 0, 0, 250, TimeSpan.FromHours(1));
@@ -363,7 +372,7 @@ public sealed partial class GoogleApiTests
         Assert.InRange(now, DateTime.UtcNow.AddMinutes(-1), DateTime.UtcNow);
     }
 
-    [EmulatorTest]
+    [Fact]
     public void Blobs_and_points_are_equal_if_their_contents_are()
     {
         byte[] bytes = [0xCA, 0xFE];
@@ -381,7 +390,7 @@ public sealed partial class GoogleApiTests
         Assert.Throws<ArgumentOutOfRangeException>(() => new GeoPoint(91, 0));
     }
 
-    [EmulatorTest]
+    [Fact]
     public void Exceptions_carry_a_status()
     {
         var cause = new InvalidOperationException("cause");
@@ -395,7 +404,4 @@ public sealed partial class GoogleApiTests
         Assert.Equal("down", new RpcException(status, "message").Status.Detail);
         Assert.Equal(16, (int)StatusCode.Unauthenticated);
     }
-
-    /// <summary>A test that needs the emulator.</summary>
-    private sealed partial class EmulatorTestAttribute : FactAttribute;
 }

@@ -4,16 +4,17 @@ namespace Greeter.Firestore.Tests;
 
 /// <summary>The client's metrics, as a listener sees them.</summary>
 [Collection(nameof(Alone))]
-public sealed class MetricsTests : IDisposable
+public sealed class MetricsTests : IAsyncLifetime
 {
-    private readonly TestDatabase database = TestDatabase.OpenEmbedded();
-    private readonly DocumentReference document;
+    private TestDatabase database = null!;
+    private DocumentReference document = null!;
     private readonly MeterListener listener = new();
     private readonly List<string> measured = [];
     private Histogram<double>? durations;
 
-    public MetricsTests()
+    public async ValueTask InitializeAsync()
     {
+        database = await TestDatabase.OpenAsync(Store.Emulator);
         document = database.Db.Document("sessions/one");
         listener.InstrumentPublished = (instrument, all) =>
         {
@@ -29,10 +30,11 @@ public sealed class MetricsTests : IDisposable
         listener.Start();
     }
 
-    public void Dispose()
+    public ValueTask DisposeAsync()
     {
         listener.Dispose();
         database.Dispose();
+        return ValueTask.CompletedTask;
     }
 
     [Fact]
@@ -76,13 +78,13 @@ public sealed class MetricsTests : IDisposable
     [Fact]
     public async Task Failed_call_has_its_status_as_the_type_of_error()
     {
-        database.Wire.Fail(Wire.Read, StatusCode.PermissionDenied);
+        document = database.Db.Document("sessions/__reserved__");
 
         await FluentActions.Awaiting(CountAsync).Should().ThrowAsync<RpcException>();
 
         Measured().Should().BeEquivalentTo(
             "greeter.firestore.cache.misses 1",
-            Call("BatchGetDocuments", "PERMISSION_DENIED", "PERMISSION_DENIED"),
+            Call("BatchGetDocuments", "INVALID_ARGUMENT", "INVALID_ARGUMENT"),
             "greeter.firestore.transactions 1 outcome=failed");
     }
 

@@ -21,7 +21,7 @@ public sealed class RandomTransactionTests
     private readonly ConcurrentQueue<long> totals = [];
     private readonly ConcurrentQueue<int> onDuty = [];
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Random_transactions_have_the_results_of_a_serial_order(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -81,7 +81,7 @@ public sealed class RandomTransactionTests
             }
             if (method == Wire.Commit && Random.Shared.Next(20) == 0)
             {
-                throw new HttpRequestException("The response is lost.");
+                throw new RpcException(new Status(StatusCode.Unavailable, "The response is lost."));
             }
         };
     }

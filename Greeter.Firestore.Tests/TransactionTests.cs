@@ -8,7 +8,7 @@ public class TransactionTests
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task No_update_is_lost(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -21,15 +21,15 @@ public class TransactionTests
         (await ViewsAsync(document)).Should().Be(11);
     }
 
-    [Theory, OnEmbedded, OnEmulator]
-    public async Task One_of_two_concurrent_transactions_on_one_document_runs_again(Store store)
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
+    public async Task One_of_two_concurrent_transactions_of_two_processes_on_one_document_runs_again(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
         var document = database.Db.Document("sessions/one");
         await document.SetAsync(Views(1));
         var attempts = 0;
         var haveRead = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        Task<long> CountAsync() => database.Db.RunTransactionAsync(async transaction =>
+        Task<long> CountAsync(FirestoreDb db) => db.RunTransactionAsync(async transaction =>
         {
             var views = Views(await transaction.GetSnapshotAsync(document)) + 1;
             if (Interlocked.Increment(ref attempts) == 2)
@@ -41,14 +41,14 @@ public class TransactionTests
             return views;
         });
 
-        var results = await Task.WhenAll(CountAsync(), CountAsync()).WaitAsync(Patience);
+        var results = await Task.WhenAll(CountAsync(database.Db), CountAsync(database.OpenAnother())).WaitAsync(Patience);
 
         results.Should().BeEquivalentTo([2L, 3L]);
         attempts.Should().Be(3);
         (await ViewsAsync(document)).Should().Be(3);
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Document_that_another_client_created_is_not_overwritten(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -60,7 +60,7 @@ public class TransactionTests
         (await ViewsAsync(document)).Should().Be(11);
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Document_that_another_client_deleted_is_not_restored(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -73,7 +73,7 @@ public class TransactionTests
         (await ViewsAsync(document)).Should().Be(1);
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Document_that_was_deleted_and_created_again_is_a_conflict(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -90,9 +90,9 @@ public class TransactionTests
     }
 
     [Theory]
-    [OnEmbedded("exists", "changed"), OnEmulator("exists", "changed")]
-    [OnEmbedded("exists", "deleted"), OnEmulator("exists", "deleted")]
-    [OnEmbedded("missing", "created"), OnEmulator("missing", "created")]
+    [InlineData(Store.Embedded, "exists", "changed"), InlineData(Store.Emulator, "exists", "changed")]
+    [InlineData(Store.Embedded, "exists", "deleted"), InlineData(Store.Emulator, "exists", "deleted")]
+    [InlineData(Store.Embedded, "missing", "created"), InlineData(Store.Emulator, "missing", "created")]
     public async Task Change_of_a_document_that_was_only_read_is_a_conflict(Store store, string before, string after)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -118,8 +118,8 @@ public class TransactionTests
     }
 
     [Theory]
-    [OnEmbedded("exists"), OnEmulator("exists")]
-    [OnEmbedded("missing"), OnEmulator("missing")]
+    [InlineData(Store.Embedded, "exists"), InlineData(Store.Emulator, "exists")]
+    [InlineData(Store.Embedded, "missing"), InlineData(Store.Emulator, "missing")]
     public async Task Check_of_a_document_that_was_only_read_does_not_change_it(Store store, string before)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -143,7 +143,7 @@ public class TransactionTests
         database.Wire.Commits.Last().Writes.Should().HaveCount(2);
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Reads_of_two_documents_are_consistent(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -166,7 +166,7 @@ public class TransactionTests
         (sum, attempts).Should().Be((10, 2));
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Documents_can_be_read_concurrently(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -187,7 +187,7 @@ public class TransactionTests
         database.Wire.Commits.Last().Writes.Should().HaveCount(20);
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task All_writes_are_stored_or_none(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -204,7 +204,7 @@ public class TransactionTests
         (await one.GetSnapshotAsync()).Exists.Should().BeFalse();
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Writes_are_applied_in_order(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -222,7 +222,7 @@ public class TransactionTests
         (await document.GetSnapshotAsync()).ToDictionary().Should().Equal(new Dictionary<string, object?> { ["more"] = true });
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Delete_of_a_document_that_changed_runs_the_transaction_again(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -244,7 +244,7 @@ public class TransactionTests
         (await document.GetSnapshotAsync()).Exists.Should().BeFalse();
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Nothing_is_written_if_the_callback_fails(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -263,7 +263,7 @@ public class TransactionTests
         (await document.GetSnapshotAsync()).Exists.Should().BeFalse();
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Nothing_is_written_if_a_later_attempt_fails(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -287,7 +287,7 @@ public class TransactionTests
         {
             var first = await transaction.GetSnapshotAsync(document);
             await document.SetAsync(Views(2));
-            (await transaction.GetSnapshotAsync(database.Db.Document("sessions/one"))).Should().BeSameAs(first);
+            (await transaction.GetSnapshotAsync(database.Db.Document("sessions/one"))).Should().Be(first);
         });
 
         database.Wire.Calls.Should().Equal(Wire.Commit, Wire.Read, Wire.Commit);
@@ -312,7 +312,7 @@ public class TransactionTests
         await database.Db.RunTransactionAsync(async transaction =>
         {
             var both = await Task.WhenAll(transaction.GetSnapshotAsync(document), transaction.GetSnapshotAsync(document));
-            both[0].Should().BeSameAs(both[1]);
+            both[0].Should().Be(both[1]);
         });
     }
 
@@ -330,7 +330,7 @@ public class TransactionTests
         db.Should().BeSameAs(database.Db);
     }
 
-    [Theory, OnEmbedded, OnEmulator, Trait("Category", "Slow")]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator), Trait("Category", "Slow")]
     public async Task Cancelled_transactions_block_no_other_transaction(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);

@@ -19,8 +19,6 @@ public readonly record struct Blob
     public int Length => ByteString.Length;
 
     /// <summary>Creates a blob from a <see cref="Google.Protobuf.ByteString"/>, without copying it.</summary>
-    /// <param name="byteString">The bytes.</param>
-    /// <returns>The blob.</returns>
     public static Blob FromByteString(ByteString byteString)
     {
         ArgumentNullException.ThrowIfNull(byteString);
@@ -28,13 +26,9 @@ public readonly record struct Blob
     }
 
     /// <summary>Creates a blob from a copy of an array.</summary>
-    /// <param name="bytes">The bytes.</param>
-    /// <returns>The blob.</returns>
     public static Blob CopyFrom(byte[] bytes) => new(ByteString.CopyFrom(bytes));
 
     /// <summary>Returns whether two blobs have the same bytes.</summary>
-    /// <param name="other">The other blob.</param>
-    /// <returns><c>true</c> if they have.</returns>
     public bool Equals(Blob other) => ByteString.Equals(other.ByteString);
 
     /// <inheritdoc/>

@@ -24,14 +24,11 @@ public sealed class CollectionReference : IEquatable<CollectionReference>
     /// <c>..</c> or <c>__…__</c>. Source: https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields
     /// </remarks>
     /// <param name="path">The IDs below this collection, separated by slashes; an odd number of them.</param>
-    /// <returns>The reference.</returns>
     /// <exception cref="ArgumentException">An ID is empty or has a lone surrogate, or the number of IDs is
     /// even.</exception>
     public DocumentReference Document(string path) => new(Database, ResourcePath.Append(Path, path, odd: true));
 
     /// <summary>Returns whether two references have the same path.</summary>
-    /// <param name="other">The other reference.</param>
-    /// <returns><c>true</c> if the paths are the same.</returns>
     public bool Equals(CollectionReference? other) => other?.Path == Path;
 
     /// <inheritdoc/>
@@ -40,7 +37,6 @@ public sealed class CollectionReference : IEquatable<CollectionReference>
     /// <inheritdoc/>
     public override int GetHashCode() => Path.GetHashCode(StringComparison.Ordinal);
 
-    /// <summary>Returns the path.</summary>
-    /// <returns>The value of <see cref="Path"/>.</returns>
+    /// <inheritdoc/>
     public override string ToString() => Path;
 }

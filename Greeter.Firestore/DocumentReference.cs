@@ -20,7 +20,6 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
 
     /// <summary>Creates a reference to a collection below this document.</summary>
     /// <param name="path">The IDs below this document, separated by slashes; an odd number of them.</param>
-    /// <returns>The reference.</returns>
     /// <exception cref="ArgumentException">An ID is empty or has a lone surrogate, or the number of IDs is
     /// even.</exception>
     public CollectionReference Collection(string path) => new(Database, ResourcePath.Append(Path, path, odd: true));
@@ -36,7 +35,7 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
 
     /// <summary>Creates the document.</summary>
     /// <remarks>The client sends the write once and never retries it.</remarks>
-    /// <param name="documentData">An <see cref="IDictionary{TKey, TValue}"/> with the fields' names as keys.</param>
+    /// <param name="documentData">The fields: an <see cref="IDictionary{TKey, TValue}"/>, or an object of an anonymous type.</param>
     /// <param name="cancellationToken">Cancels the call; a write that Firestore has received takes place nevertheless.</param>
     /// <returns>The time of the write.</returns>
     /// <exception cref="ArgumentException">Firestore can't store the data.</exception>
@@ -47,7 +46,7 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
 
     /// <summary>Writes the document, whether it exists or not.</summary>
     /// <remarks>The client sends the write once and never retries it.</remarks>
-    /// <param name="documentData">An <see cref="IDictionary{TKey, TValue}"/> with the fields' names as keys.</param>
+    /// <param name="documentData">The fields: an <see cref="IDictionary{TKey, TValue}"/>, or an object of an anonymous type.</param>
     /// <param name="options">What happens to fields that aren't in the data; <c>null</c> for
     /// <see cref="SetOptions.Overwrite"/>.</param>
     /// <param name="cancellationToken">Cancels the call; a write that Firestore has received takes place nevertheless.</param>
@@ -70,8 +69,6 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
         Database.WriteAsync(WriteFactory.Delete(this, precondition), cancellationToken);
 
     /// <summary>Returns whether two references have the same path.</summary>
-    /// <param name="other">The other reference.</param>
-    /// <returns><c>true</c> if the paths are the same.</returns>
     public bool Equals(DocumentReference? other) => other?.Path == Path;
 
     /// <inheritdoc/>
@@ -80,7 +77,6 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
     /// <inheritdoc/>
     public override int GetHashCode() => Path.GetHashCode(StringComparison.Ordinal);
 
-    /// <summary>Returns the path.</summary>
-    /// <returns>The value of <see cref="Path"/>.</returns>
+    /// <inheritdoc/>
     public override string ToString() => Path;
 }

@@ -8,6 +8,10 @@ public sealed class DocumentSnapshot : IEquatable<DocumentSnapshot>
     internal DocumentSnapshot(DocumentReference reference, Document? document, Timestamp readTime) =>
         (Reference, Document, ReadTime) = (reference, document, readTime);
 
+    /// <summary>Creates a snapshot from Firestore's response.</summary>
+    internal static DocumentSnapshot FromRead(DocumentReference reference, BatchGetDocumentsResponse read) =>
+        new(reference, read.Found, Timestamp.FromProto(read.ReadTime));
+
     /// <summary>Gets the reference to the document.</summary>
     public DocumentReference Reference { get; }
 
@@ -42,11 +46,9 @@ public sealed class DocumentSnapshot : IEquatable<DocumentSnapshot>
     /// <returns>A copy of the fields; <c>null</c> if the document didn't exist.</returns>
     /// <exception cref="NotSupportedException">The client doesn't know the type of a field.</exception>
     public Dictionary<string, object?>? ToDictionary() =>
-        Document is null ? null : ValueConverter.ToDictionary(Document.Fields, Reference.Database);
+        Document is null ? null : ValueConverter.ToDictionary(Document.Fields, Reference.Database.DocumentFromResourceName);
 
     /// <summary>Returns whether two snapshots are of the same document with the same fields, whatever their times.</summary>
-    /// <param name="other">The other snapshot.</param>
-    /// <returns><c>true</c> if they are.</returns>
     public bool Equals(DocumentSnapshot? other) =>
         Reference.Equals(other?.Reference) && Equals(Document?.Fields, other.Document?.Fields);
 

@@ -4,18 +4,35 @@ using Greeter.Firestore.V1;
 namespace Greeter.Firestore;
 
 /// <summary>A Firestore database.</summary>
-/// <remarks>Thread-safe. Create one with a <see cref="FirestoreDbBuilder"/>, and use it as long as the process runs.</remarks>
+/// <remarks>
+/// <para>Thread-safe. Create one with a <see cref="FirestoreDbBuilder"/>, and use it as long as the process runs.</para>
+/// <para>A field's value is null, a <c>bool</c>, number, <c>string</c>, enumeration's member (stored as its number),
+/// <see cref="Timestamp"/>, <c>DateTime</c>, <c>DateTimeOffset</c>, <see cref="Blob"/>, <c>ByteString</c>, <c>byte[]</c>,
+/// <see cref="GeoPoint"/>, <see cref="DocumentReference"/>, sequence, dictionary with string keys, or of an anonymous type. Unlike Google's
+/// client, this one has no attributes and converters for classes, no sentinel values such as the server's time, and no queries.</para>
+/// <para>A call has 2 seconds, so a document of 1 MB needs a connection of 500 KB/s. The client never sends a commit twice, but
+/// <c>HttpClient</c> itself sends a call again that the server refused before it processed it.</para>
+/// </remarks>
 public sealed class FirestoreDb
 {
     private readonly FirestoreClient client;
     private readonly DocumentCache cache;
-    private readonly string resourceName;
 
-    internal FirestoreDb(string projectId, string databaseId, FirestoreClient client, DocumentCache? cache = null)
+    /// <param name="projectId">The ID of the project.</param>
+    /// <param name="databaseId">The ID of the database.</param>
+    /// <param name="api">Makes the calls.</param>
+    /// <param name="cache">The cache and the locks; new ones if null.</param>
+    /// <param name="time">The clock of the pauses between attempts; the system's if null.</param>
+    internal FirestoreDb(
+        string projectId, string databaseId, IFirestoreApi api, DocumentCache? cache = null, TimeProvider? time = null)
+        : this(projectId, databaseId, new FirestoreClient(api, ToName(projectId, databaseId), time ?? TimeProvider.System), cache ?? new())
     {
-        (ProjectId, DatabaseId, this.client, this.cache) = (projectId, databaseId, client, cache ?? new DocumentCache());
-        resourceName = $"projects/{projectId}/databases/{databaseId}";
-        DocumentsPath = $"{resourceName}/documents";
+    }
+
+    private FirestoreDb(string projectId, string databaseId, FirestoreClient client, DocumentCache cache)
+    {
+        (ProjectId, DatabaseId, this.client, this.cache) = (projectId, databaseId, client, cache);
+        DocumentsPath = $"{ToName(projectId, databaseId)}/documents";
     }
 
     /// <summary>Gets the ID of the project that contains the database.</summary>
@@ -29,13 +46,11 @@ public sealed class FirestoreDb
 
     /// <summary>Creates a reference to a collection, without a call to Firestore.</summary>
     /// <param name="path">An odd number of IDs, separated by slashes: <c>cities</c>, <c>cities/{id}/districts</c>.</param>
-    /// <returns>The reference.</returns>
     /// <exception cref="ArgumentException">An ID is empty or contains a lone surrogate, or the number of IDs is even.</exception>
     public CollectionReference Collection(string path) => new(this, ResourcePath.Append(DocumentsPath, path, odd: true));
 
     /// <summary>Creates a reference to a document, without a call to Firestore.</summary>
     /// <param name="path">An even number of IDs, separated by slashes: <c>cities/{id}</c>.</param>
-    /// <returns>The reference.</returns>
     /// <exception cref="ArgumentException">An ID is empty or contains a lone surrogate, or the number of IDs is odd.</exception>
     public DocumentReference Document(string path) => new(this, ResourcePath.Append(DocumentsPath, path, odd: false));
 
@@ -63,7 +78,8 @@ public sealed class FirestoreDb
         Func<Transaction, Task<T>> callback, TransactionOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(callback);
-        return ClientMetrics.CountAsync(new TransactionRunner(this, client, cache, options, cancellationToken).RunAsync(callback));
+        var runner = new TransactionRunner(client, cache, options?.MaxAttempts, cancellationToken);
+        return ClientMetrics.CountAsync(runner.RunAsync(attempt => callback(new Transaction(this, attempt, cancellationToken))));
     }
 
     /// <inheritdoc cref="RunTransactionAsync{T}"/>
@@ -75,7 +91,7 @@ public sealed class FirestoreDb
         return RunTransactionAsync(
             async transaction =>
             {
-                await callback(transaction);
+                await callback(transaction).ConfigureAwait(false);
                 return true;
             },
             options,
@@ -84,9 +100,7 @@ public sealed class FirestoreDb
 
     internal async Task<DocumentSnapshot> GetSnapshotAsync(DocumentReference reference, CancellationToken cancellationToken)
     {
-        var request = new BatchGetDocumentsRequest { Database = resourceName, Documents = { reference.Path } };
-        var response = await client.BatchGetDocumentsAsync(request, cancellationToken);
-        return new DocumentSnapshot(reference, response.Found, Timestamp.FromProto(response.ReadTime));
+        return DocumentSnapshot.FromRead(reference, await client.GetAsync(reference.Path, cancellationToken).ConfigureAwait(false));
     }
 
     /// <summary>Sends one write outside a transaction, once.</summary>
@@ -94,7 +108,7 @@ public sealed class FirestoreDb
     {
         try
         {
-            var response = await CommitAsync([write], cancellationToken);
+            var response = await client.CommitAsync([write], transactionId: null, cancellationToken).ConfigureAwait(false);
             // A delete has no update time.
             return new WriteResult(Timestamp.FromProtoOrNull(response.WriteResults[0].UpdateTime ?? response.CommitTime) ?? default);
         }
@@ -103,9 +117,6 @@ public sealed class FirestoreDb
             cache.Drop(write.Name());
         }
     }
-
-    internal Task<CommitResponse> CommitAsync(List<Write> writes, CancellationToken cancellationToken) =>
-        client.CommitAsync(new CommitRequest { Database = resourceName, Writes = { writes } }, cancellationToken);
 
     /// <summary>Creates a reference to a document from its full name, which can be in another database or project.</summary>
     /// <exception cref="NotSupportedException">It isn't the name of a document.</exception>
@@ -117,6 +128,12 @@ public sealed class FirestoreDb
             throw new NotSupportedException($"'{name}' is not a valid reference to a document.");
         }
         var isInThisDatabase = projectId == ProjectId && databaseId == DatabaseId;
-        return new DocumentReference(isInThisDatabase ? this : new FirestoreDb(projectId, databaseId, client, cache), name);
+        return new DocumentReference(
+            isInThisDatabase
+                ? this
+                : new FirestoreDb(projectId, databaseId, client.WithDatabase(ToName(projectId, databaseId)), cache),
+            name);
     }
+
+    private static string ToName(string projectId, string databaseId) => $"projects/{projectId}/databases/{databaseId}";
 }

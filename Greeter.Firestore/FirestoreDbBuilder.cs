@@ -1,10 +1,5 @@
 using System.Globalization;
-using System.Net.Http.Headers;
-using Greeter.Firestore.Embedded;
 using Greeter.Firestore.Transport;
-using Microsoft.Extensions.Configuration;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 
 namespace Greeter.Firestore;
 
@@ -44,30 +39,37 @@ public sealed class FirestoreDbBuilder
             : throw new ArgumentException($"{value} isn't a value of {nameof(EmulatorDetection)}.", nameof(value));
     }
 
-    /// <summary>Gets or sets what replaces the network or the embedded store in tests.</summary>
-    internal HttpMessageHandler? Handler { get; set; }
-
     /// <summary>Creates the database.</summary>
     /// <remarks>This doesn't call Firestore. For Cloud Firestore it looks for credentials, in files or on the metadata
     /// server.</remarks>
     /// <returns>The database. Its connections stay open as long as the process runs.</returns>
     /// <exception cref="InvalidOperationException">The client can't find credentials or the project's ID, or the environment
     /// doesn't fit <see cref="EmulatorDetection"/>. The message says what to do.</exception>
-    public FirestoreDb Build() => Connect(Environment.GetEnvironmentVariable(EmulatorVariable)).Database;
-
-    /// <summary>Creates the database of an app, with the host's configuration and environment.</summary>
-    /// <exception cref="InvalidOperationException">As for <see cref="Build"/>.</exception>
-    internal FirestoreConnection Connect(IServiceProvider services)
+    public FirestoreDb Build()
     {
-        var configuration = services.GetService<IConfiguration>();
-        var emulatorHost =
-            configuration is null ? Environment.GetEnvironmentVariable(EmulatorVariable) : configuration[EmulatorVariable];
-        var isConfigured = (NullIfEmpty(emulatorHost) ?? NullIfEmpty(ProjectId) ?? NullIfEmpty(Endpoint)) is not null;
-        return !isConfigured && EmulatorDetection == EmulatorDetection.EmulatorOrProduction
-            && services.GetService<IHostEnvironment>() is { } environment && environment.IsDevelopment()
-            ? ConnectToEmbedded(GetEmbeddedFolder(configuration, environment), services.GetService<TimeProvider>())
-            : Connect(emulatorHost);
+        var (projectId, databaseId, api) = Connect();
+        return new FirestoreDb(projectId, databaseId, api);
     }
+
+    /// <inheritdoc cref="Build"/>
+    /// <param name="emulatorHost">The value of <c>FIRESTORE_EMULATOR_HOST</c>.</param>
+    internal (string ProjectId, string DatabaseId, IFirestoreApi Api) Connect(string? emulatorHost)
+    {
+        var host = FindEmulator(NullIfEmpty(emulatorHost));
+        var (projectId, address, credentials) = host is null
+            ? FindCloud()
+            : (NullIfEmpty(ProjectId) ?? DefaultEmulatorProject, ParseEmulatorHost(host), null);
+        var databaseId = NullIfEmpty(DatabaseId) ?? DefaultDatabase;
+        ThrowIfInvalidId(nameof(ProjectId), projectId);
+        ThrowIfInvalidId(nameof(DatabaseId), databaseId);
+        var api = new GrpcFirestoreApi(
+            address, credentials, CallTimeout, new ReconnectingHandler(CreateSocketsHandler, TimeProvider.System));
+        return (projectId, databaseId, api);
+    }
+
+    /// <inheritdoc cref="Build"/>
+    internal (string ProjectId, string DatabaseId, IFirestoreApi Api) Connect() =>
+        Connect(Environment.GetEnvironmentVariable(EmulatorVariable));
 
     /// <summary>Returns the emulator's host and port; <c>null</c> for Cloud Firestore.</summary>
     internal string? FindEmulator(string? emulatorHost) => (EmulatorDetection, emulatorHost) switch
@@ -80,23 +82,22 @@ public sealed class FirestoreDbBuilder
         _ => emulatorHost,
     };
 
-    private FirestoreConnection Connect(string? emulatorHost) =>
-        FindEmulator(NullIfEmpty(emulatorHost)) is { } host ? ConnectToEmulator(host) : ConnectToCloud();
-
-    private FirestoreConnection ConnectToEmulator(string host)
+    /// <summary>Returns the address of an emulator.</summary>
+    /// <exception cref="InvalidOperationException">The value isn't host:port.</exception>
+    internal static Uri ParseEmulatorHost(string text)
     {
-        if (!TryParseHostPort(host, out var address))
-        {
-            throw new InvalidOperationException(
-                $"{EmulatorVariable} is '{host}'. Set it to the emulator's host:port, such as 127.0.0.1:8080, without http://.");
-        }
-        var projectId = NullIfEmpty(ProjectId) ?? DefaultEmulatorProject;
-        return CreateConnection(
-            projectId, CreateNetworkHandler(), address, AuthorizeEmulator,
-            $"the Firestore emulator at {address.Authority}, project {projectId}");
+        var colon = text.LastIndexOf(':');
+        var host = colon > 0 ? text[..colon] : "";
+        // The emulator prints an IPv6 address without brackets: ::1:8080.
+        var authority = host.Contains(':', StringComparison.Ordinal) && host[0] != '[' ? $"[{host}]{text[colon..]}" : text;
+        return TryParseAuthority("http", authority, out var address)
+            && colon > 0 && ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out _)
+                ? address
+                : throw new InvalidOperationException(
+                    $"{EmulatorVariable} is '{text}'. Set it to the emulator's host:port, such as 127.0.0.1:8080, without http://.");
     }
 
-    private FirestoreConnection ConnectToCloud()
+    private (string ProjectId, Uri Address, CallCredentials? Credentials) FindCloud()
     {
         var endpoint = NullIfEmpty(Endpoint) ?? DefaultEndpoint;
         if (!TryParseAuthority("https", endpoint, out var address))
@@ -105,30 +106,8 @@ public sealed class FirestoreDbBuilder
                 $"{nameof(Endpoint)} is '{endpoint}'. Set it to the host of Cloud Firestore, such as {DefaultEndpoint}, without https://.");
         }
         var credentials = ApplicationDefaultCredentials.Find();
-        var projectId = NullIfEmpty(ProjectId) ?? credentials.FindProjectId();
-        return CreateConnection(
-            projectId, CreateNetworkHandler(), address, credentials.AuthorizeAsync,
-            $"Cloud Firestore, project {projectId}, database {NullIfEmpty(DatabaseId) ?? DefaultDatabase}");
+        return (NullIfEmpty(ProjectId) ?? credentials.FindProjectId(), address, credentials.ToCallCredentials());
     }
-
-    private FirestoreConnection ConnectToEmbedded(string folder, TimeProvider? time)
-    {
-        var embedded = EmbeddedFirestore.Open(folder, time ?? TimeProvider.System);
-        return CreateConnection(
-            "embedded", embedded, new Uri("http://embedded"), authorize: null, $"the embedded store, in {embedded.JournalPath}");
-    }
-
-    private static string GetEmbeddedFolder(IConfiguration? configuration, IHostEnvironment environment) =>
-        Path.Combine(environment.ContentRootPath, NullIfEmpty(configuration?["Firestore:EmbeddedFolder"]) ?? ".firestore");
-
-    private FirestoreConnection CreateConnection(
-        string projectId, HttpMessageHandler handler, Uri address, Authorizer? authorize, string location)
-    {
-        var client = new FirestoreClient(new GrpcChannel(Handler ?? handler, address, authorize, CallTimeout));
-        return new(new FirestoreDb(projectId, NullIfEmpty(DatabaseId) ?? DefaultDatabase, client), client, location);
-    }
-
-    private static ReconnectingHandler CreateNetworkHandler() => new(CreateSocketsHandler, TimeProvider.System);
 
     private static SocketsHttpHandler CreateSocketsHandler() => new()
     {
@@ -145,26 +124,18 @@ public sealed class FirestoreDbBuilder
         ActivityHeadersPropagator = null,
     };
 
-    internal static ValueTask AuthorizeEmulator(Uri address, HttpRequestHeaders headers, CancellationToken cancellationToken)
-    {
-        // With this token the emulator skips its security rules, as Cloud Firestore does for a service account.
-        headers.TryAddWithoutValidation("Authorization", "Bearer owner");
-        return ValueTask.CompletedTask;
-    }
-
-    // The emulator prints an IPv6 address without brackets: ::1:8080.
-    private static bool TryParseHostPort(string text, out Uri address)
-    {
-        var colon = text.LastIndexOf(':');
-        var host = colon > 0 ? text[..colon] : "";
-        var authority = host.Contains(':', StringComparison.Ordinal) && host[0] != '[' ? $"[{host}]{text[colon..]}" : text;
-        return TryParseAuthority("http", authority, out address)
-            && colon > 0 && ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out _);
-    }
-
     private static bool TryParseAuthority(string scheme, string authority, out Uri address) =>
         Uri.TryCreate($"{scheme}://{authority}", UriKind.Absolute, out address!)
             && address.UserInfo.Length == 0 && address.PathAndQuery == "/" && address.Fragment.Length == 0;
+
+    // Both IDs are in a header of each call.
+    private static void ThrowIfInvalidId(string property, string id)
+    {
+        if (id.Any(character => character is <= ' ' or '/' or >= (char)127))
+        {
+            throw new InvalidOperationException($"{property} is '{id}', which can't be an ID. Set it to the ID that the console shows.");
+        }
+    }
 
     private static string? NullIfEmpty(string? text) => string.IsNullOrWhiteSpace(text) ? null : text.Trim();
 }

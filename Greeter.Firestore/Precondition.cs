@@ -27,6 +27,5 @@ public sealed class Precondition
     /// <summary>Creates a precondition that a document meets if it exists and was last changed at a time.</summary>
     /// <remarks>Otherwise the write fails with <see cref="StatusCode.FailedPrecondition"/>.</remarks>
     /// <param name="timestamp">The time: a <see cref="DocumentSnapshot.UpdateTime"/> or <see cref="WriteResult.UpdateTime"/>.</param>
-    /// <returns>The precondition.</returns>
     public static Precondition LastUpdated(Timestamp timestamp) => new(new V1.Precondition { UpdateTime = timestamp.ToProto() });
 }

@@ -12,7 +12,6 @@ public sealed class TransactionOptions
 
     /// <summary>Creates options that limit the number of attempts.</summary>
     /// <param name="maxAttempts">How often the callback runs at most; at least 1.</param>
-    /// <returns>The options.</returns>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="maxAttempts"/> is less than 1.</exception>
     public static TransactionOptions ForMaxAttempts(int maxAttempts)
     {

@@ -35,12 +35,15 @@ public sealed class Emulator : IAsyncDisposable
     public static string NewProject() => $"test-{Guid.NewGuid():N}"[..30];
 
     /// <summary>Returns the emulator that most tests share. Each test has a project of its own in it.</summary>
+    /// <remarks>It starts when the first test needs it. An assembly fixture would start with every run. A test that needs an emulator is
+    /// skipped if it is missing, except in CI.</remarks>
     public static Task<Emulator> SharedAsync() => SharedInstance.Value;
 
     /// <summary>Starts an emulator that a test may stop.</summary>
     public static async Task<Emulator> StartAsync()
     {
         const string Options = "JDK_JAVA_OPTIONS";
+        Tool.SkipTestIf(MissingReason);
         for (var tries = 1; ; tries++)
         {
             var host = FreeHost();

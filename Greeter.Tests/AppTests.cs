@@ -11,7 +11,7 @@ public class AppTests
 
     private static readonly string[] Greetings = ["Hello World", "Hallo Welt", "Ciao Mondo", "Salut le Monde", "Hola mundo"];
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Visitor_keeps_the_same_greeting_and_views_are_counted(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
@@ -26,7 +26,7 @@ public class AppTests
         (await visitor.GetStringAsync("/?any=query")).Should().Be($"<body>3 views for \"{greeting}\"</body>");
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Requests_without_a_cookie_are_new_visitors_who_get_all_five_greetings(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
@@ -42,7 +42,7 @@ public class AppTests
         visits.Select(visit => visit.Greeting).Distinct().Should().BeEquivalentTo(Greetings);
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Document_has_greeting_views_and_an_expireAt_that_each_view_moves(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
@@ -91,7 +91,7 @@ public class AppTests
         response.Headers.Should().NotContain(header => header.Key == "Server" || header.Key == "Strict-Transport-Security");
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task HEAD_counts_as_a_view_and_has_no_body(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
@@ -108,7 +108,7 @@ public class AppTests
         (await Visit.ReadAsync(await visitor.GetAsync("/"))).Views.Should().Be(3);
     }
 
-    [EmulatorTheory]
+    [Theory]
     [InlineData("POST")]
     [InlineData("PUT")]
     [InlineData("PATCH")]
@@ -131,7 +131,7 @@ public class AppTests
         app.Calls.Methods.Should().BeEmpty();
     }
 
-    [EmulatorTheory]
+    [Theory]
     [InlineData("GET", "/favicon.ico")]
     [InlineData("GET", "/index.html")]
     [InlineData("GET", "//")]
@@ -195,7 +195,7 @@ public class AppTests
         response.Should().StartWith("HTTP/1.1 200").And.Contain("<body>1 views for ");
     }
 
-    [EmulatorFact(Improvement.CallCounts)]
+    [Fact(Skip = Improvement.CallCounts, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     public async Task View_takes_one_call_or_two_without_a_cached_session_or_three_with_a_stale_one()
     {
         await using var app = await GreeterApp.StartAsync(Store.Emulator);
@@ -218,7 +218,7 @@ public class AppTests
         app.Calls.Methods.Should().Equal("Commit", "BatchGetDocuments", "Commit");
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Session_from_main_py_is_continued(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
@@ -231,7 +231,7 @@ public class AppTests
         (await app.Session(Id).GetSnapshotAsync()).ToDictionary().Should().ContainKey("expireAt");
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Edited_document_is_served_and_its_extra_fields_are_kept(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
@@ -266,7 +266,7 @@ public class AppTests
         fields["greeting"].Should().Be("Olá <b>\"Mundo\"</b> &");
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Deleted_session_is_replaced_by_one_with_a_new_ID(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
@@ -280,7 +280,7 @@ public class AppTests
         (await app.Session(id).GetSnapshotAsync()).Exists.Should().BeFalse();
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Expired_session_is_replaced_although_its_document_still_exists(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
@@ -296,7 +296,8 @@ public class AppTests
         (await app.Session(id).GetSnapshotAsync()).UpdateTime.Should().Be(before.UpdateTime);
     }
 
-    [ImprovementTheory(Improvement.Contention), OnEmbedded, OnEmulator]
+    [Theory(Skip = Improvement.Contention, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
+    [InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Concurrent_views_of_one_session_get_each_number_once(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);

@@ -30,10 +30,10 @@ public class BadInputTests
         "\"0123456789abcdef0123456789abcdef",
         "%F0%9F%98%80",
         "%00",
-        new('a', 8192),
+        new string('a', 8192),
     };
 
-    [EmulatorTheory]
+    [Theory]
     [MemberData(nameof(BadCookies))]
     public async Task Cookie_that_is_not_a_session_ID_is_ignored(string cookie)
     {
@@ -47,7 +47,7 @@ public class BadInputTests
         app.Calls.Methods.Should().NotContain("BatchGetDocuments", "the value never reaches Firestore");
     }
 
-    [EmulatorTheory]
+    [Theory]
     [InlineData("0123456789abcdef\00123456789abcdef", 400)]
     [InlineData("0123456789abcdef\r0123456789abcdef", 400)]
     [InlineData("0123456789abcdef\u00e9123456789abcdef", 400)]
@@ -77,7 +77,7 @@ public class BadInputTests
         response.Should().Contain("<body>2 views for ").And.Contain($"session_id={second};");
     }
 
-    [Theory, OnEmbedded, OnEmulator]
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Unknown_session_ID_is_never_reused(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
@@ -125,7 +125,7 @@ public class BadInputTests
         app.Log.Texts(LogLevel.Warning).Should().ContainSingle().Which.Should().Contain("is not a valid session");
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task Invalid_document_logs_one_warning_even_if_the_transaction_runs_again()
     {
         await using var app = await GreeterApp.StartAsync(Store.Emulator, ("Request:Timeout", "00:00:30"));
@@ -162,7 +162,7 @@ public class BadInputTests
         app.Log.Texts(LogLevel.Warning).Should().BeEmpty();
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task Disconnected_client_cancels_the_work_and_logs_no_error()
     {
         await using var app = await GreeterApp.StartAsync(Store.Emulator);

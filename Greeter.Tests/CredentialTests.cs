@@ -29,7 +29,7 @@ public sealed class CredentialTests : IDisposable
         key.Dispose();
     }
 
-    [EmulatorFact(Improvement.Advice)]
+    [Fact(Skip = Improvement.Advice, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     public async Task Service_account_key_authorizes_every_call_over_TLS()
     {
         var assertions = new ConcurrentQueue<string>();
@@ -51,7 +51,7 @@ public sealed class CredentialTests : IDisposable
             && request.Headers["x-goog-request-params"] == "database=projects%2Fkey-project%2Fdatabases%2F%28default%29");
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task GOOGLE_CLOUD_PROJECT_and_the_database_ID_override_the_key()
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
@@ -70,7 +70,7 @@ public sealed class CredentialTests : IDisposable
         RequestsShouldBeAuthorized(firestore);
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task Expiring_token_is_renewed_once_under_load()
     {
         var tokens = 0;
@@ -101,7 +101,7 @@ public sealed class CredentialTests : IDisposable
             firestore.Server.Requests.Select(request => request.Headers["authorization"]).Distinct();
     }
 
-    [ImprovementFact(Improvement.Advice)]
+    [Fact(Skip = Improvement.Advice, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     public async Task User_credentials_require_GOOGLE_CLOUD_PROJECT()
     {
         // Google's own token endpoint is out of reach, so this tests only how the app reads the file.
@@ -121,7 +121,7 @@ public sealed class CredentialTests : IDisposable
         output.Should().Contain("The credentials don't name a project. Set GOOGLE_CLOUD_PROJECT");
     }
 
-    [EmulatorTheory(Improvement.Advice)]
+    [Theory(Skip = Improvement.Advice, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     [InlineData(400, """{"error": "invalid_grant", "error_description": "Bad key."}""", 500, "invalid_grant Bad key.")]
     [InlineData(503, "overloaded", 503, "access token")]
     [InlineData(429, "too many requests", 503, "access token")]
@@ -153,7 +153,7 @@ public sealed class CredentialTests : IDisposable
         firestore.Server.Requests.Should().BeEmpty();
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task Cloud_Run_provides_project_and_token_through_the_metadata_server()
     {
         await using var metadata = await FakeServer.StartAsync(
@@ -174,7 +174,7 @@ public sealed class CredentialTests : IDisposable
             && request.Headers["x-goog-request-params"].Contains("projects%2Fmetadata-project%2F", StringComparison.Ordinal));
     }
 
-    [ImprovementFact(Improvement.Advice)]
+    [Fact(Skip = Improvement.Advice, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     public async Task Metadata_server_without_a_project_ID_stops_the_start_with_one_sentence()
     {
         await using var metadata = await FakeServer.StartAsync(
@@ -196,7 +196,7 @@ public sealed class CredentialTests : IDisposable
             .And.EndWith("Set GOOGLE_CLOUD_PROJECT.");
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task Heroku_config_variable_with_a_key_becomes_the_credentials_file()
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
@@ -221,7 +221,7 @@ public sealed class CredentialTests : IDisposable
         mode.Should().Be(UnixFileMode.UserRead | UnixFileMode.UserWrite);
     }
 
-    [ImprovementFact(Improvement.EmbeddedStore)]
+    [Fact(Skip = Improvement.EmbeddedStore, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     public async Task Credentials_are_ignored_in_Development()
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
@@ -234,7 +234,7 @@ public sealed class CredentialTests : IDisposable
         tokens.Requests.Should().BeEmpty();
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task Untrusted_certificate_returns_503_and_no_token_is_sent()
     {
         await using var tokens = await StartTokenEndpointAsync([], _ => 3600);
@@ -252,7 +252,7 @@ public sealed class CredentialTests : IDisposable
         firestore.Server.Requests.Should().BeEmpty();
     }
 
-    [ImprovementTheory(Improvement.Advice)]
+    [Theory(Skip = Improvement.Advice, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     [InlineData(null, "The client found neither FIRESTORE_EMULATOR_HOST nor credentials")]
     [InlineData("missing", "Could not find file")]
     [InlineData("{}", "can't be read")]
@@ -373,7 +373,7 @@ public sealed class CredentialTests : IDisposable
         foreach (var request in firestore.Server.Requests)
         {
             var token = request.Headers["authorization"].Split("Bearer ")[1];
-            if (!Improvement.IsMissing || token == "token-1")
+            if (Improvement.IsPresent || token == "token-1")
             {
                 token.Should().Be("token-1");
             }

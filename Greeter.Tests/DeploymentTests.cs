@@ -11,9 +11,11 @@ namespace Greeter.Tests;
 [Trait("Category", "Slow")]
 public sealed class DeploymentTests
 {
+    private const string NotLinux = "The platforms build and run on Linux.";
+
     private static readonly string AppYaml = Path.Combine(Repository.Root, "app.yaml");
 
-    [GcloudFact]
+    [Fact]
     public async Task Gcloud_accepts_app_yaml_with_the_settings_that_the_app_needs()
     {
         var app = await Gcloud.ParseAppYamlAsync(AppYaml);
@@ -32,7 +34,7 @@ public sealed class DeploymentTests
         app.GetProperty("readinessCheck").GetProperty("path").GetString().Should().Be("/health/ready");
     }
 
-    [GcloudFact]
+    [Fact]
     public async Task Gcloud_rejects_app_yaml_with_a_misspelled_key()
     {
         using var folder = new TemporaryFolder();
@@ -46,7 +48,7 @@ public sealed class DeploymentTests
         await parse.Should().ThrowAsync<InvalidOperationException>().WithMessage("*'min_number_instances'*AutomaticScaling*");
     }
 
-    [GcloudFact]
+    [Fact]
     public async Task Gcloud_uploads_the_app_and_no_other_files()
     {
         string[] projects = ["Greeter.Api", "Greeter.Firestore", "Greeter.Firestore.Embedded"];
@@ -82,9 +84,10 @@ public sealed class DeploymentTests
         upload.Should().BeEquivalentTo(needed);
     }
 
-    [DeploymentFact]
+    [Fact]
     public async Task App_Engine_builds_and_serves_what_gcloud_uploads()
     {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), NotLinux);
         using var folder = new TemporaryFolder();
         var output = Repository.IsOnCI ? await PublishAsGoogleAsync(folder.Path) : AppContext.BaseDirectory;
 
@@ -101,9 +104,10 @@ public sealed class DeploymentTests
         await DeployedApp.ShouldServeBehindAProxyAsync(app);
     }
 
-    [DeploymentFact]
+    [Fact]
     public async Task Heroku_builds_and_serves_the_solution()
     {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), NotLinux);
         using var folder = new TemporaryFolder();
         var output = Repository.IsOnCI ? await PublishAsHerokuAsync(folder.Path) : AppContext.BaseDirectory;
 

@@ -9,7 +9,7 @@ public class EmbeddedStoreProcessTests
 {
     private const int Visitors = 16;
 
-    [ImprovementFact(Improvement.EmbeddedStore)]
+    [Fact(Skip = Improvement.EmbeddedStore, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     public async Task No_acknowledged_view_is_lost_when_the_app_is_killed()
     {
         using var folder = new TemporaryFolder();

@@ -17,7 +17,7 @@ public class FailureTests
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
-    [EmulatorTheory]
+    [Theory]
     [InlineData(7, "Missing or insufficient permissions.", "gcloud services enable firestore.googleapis.com")]
     [InlineData(16, "Request had invalid authentication credentials.", "gcloud auth application-default login")]
     [InlineData(5, "The database (default) does not exist.", "gcloud firestore databases create")]
@@ -38,7 +38,7 @@ public class FailureTests
         app.Calls.Methods.Should().ContainSingle("a retry would fail again");
     }
 
-    [EmulatorTheory]
+    [Theory]
     [InlineData(14, "The service is currently unavailable.")]
     [InlineData(8, "Quota exceeded.")]
     [InlineData(10, "Too much contention on these documents.")]
@@ -50,10 +50,10 @@ public class FailureTests
         await using var app = await StartFailingAsync(status, detail, ShortTimeout);
 
         // Google's client retries some of them until the timeout, and then doesn't say why.
-        await ShouldBe503InTimeAsync(app, Improvement.IsMissing ? "Firestore" : detail);
+        await ShouldBe503InTimeAsync(app, Improvement.IsPresent ? detail : "Firestore");
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task Unresponsive_Firestore_returns_503_within_the_request_timeout()
     {
         await using var app = await StartFailingAsync((_, context) => FirestoreCalls.HangAsync(context), ShortTimeout);
@@ -61,7 +61,7 @@ public class FailureTests
         await ShouldBe503InTimeAsync(app, "took longer than the request timeout");
     }
 
-    [EmulatorFact(Improvement.RequestTimeout)]
+    [Fact(Skip = Improvement.RequestTimeout, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     public async Task Unresponsive_read_returns_503_within_the_request_timeout()
     {
         await using var app = await StartFailingAsync(
@@ -88,7 +88,7 @@ public class FailureTests
         visit.Status.Should().Be(HttpStatusCode.ServiceUnavailable);
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task Malformed_response_from_Firestore_returns_503()
     {
         await using var app = await StartFailingAsync(async (_, context) =>
@@ -101,7 +101,7 @@ public class FailureTests
         await ShouldBe503Async(app, "Firestore failed");
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task Exception_that_is_not_a_Firestore_failure_returns_500_with_one_error()
     {
         var id = new string('a', 32);
@@ -128,7 +128,7 @@ public class FailureTests
         app.Log.Texts(LogLevel.Error).Should().ContainSingle().Which.Should().Contain("Unexpected error.");
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task App_recovers_as_soon_as_Firestore_does()
     {
         var isDown = true;
@@ -141,7 +141,8 @@ public class FailureTests
         (await app.VisitAsync()).Views.Should().Be(1);
     }
 
-    [EmulatorFact(Improvement.RequestTimeout), Trait("Category", "Slow")]
+    [Fact(Skip = Improvement.RequestTimeout, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
+    [Trait("Category", "Slow")]
     public async Task Every_response_is_200_or_503_in_time_while_the_emulator_restarts_and_freezes()
     {
         var emulator = await Emulator.StartAsync();

@@ -5,7 +5,6 @@ using System.Net.Http.Json;
 using System.Text.Json;
 using Greeter.Tests.Infrastructure;
 using Microsoft.AspNetCore.Http;
-using Xunit.Abstractions;
 
 namespace Greeter.Tests;
 
@@ -59,12 +58,12 @@ public sealed class FaultTests(ITestOutputHelper output)
         },
     };
 
-    [EmulatorFact(Improvement.Contention)]
+    [Fact(Skip = Improvement.Contention, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     public Task Network_fault_causes_no_wrong_or_late_response_and_loses_no_view() => ShouldRecoverInGroupsAsync(
         Faults, faults => ShouldRecoverFromAsync(
             [.. faults.Select(fault => (fault.Key, new Action<Relay>(relay => relay.Inject(fault.Value))))]));
 
-    [EmulatorFact(Improvement.Contention)]
+    [Fact(Skip = Improvement.Contention, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     public Task Malformed_server_causes_no_wrong_or_late_response_and_loses_no_view() => ShouldRecoverInGroupsAsync(
         Servers, async servers =>
         {
@@ -84,7 +83,7 @@ public sealed class FaultTests(ITestOutputHelper output)
             answered.Keys.Should().BeEquivalentTo(servers.Select(fault => fault.Key), "each server must have been called");
         });
 
-    [EmulatorFact(Improvement.Contention)]
+    [Fact(Skip = Improvement.Contention, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     public async Task View_whose_acknowledgment_is_cut_off_counts_and_its_number_is_never_shown_again()
     {
         var (answers, stored) = await ShouldRecoverFromAsync(("answers cut off", relay => relay.Inject(AnswersCutOff)));
@@ -93,7 +92,7 @@ public sealed class FaultTests(ITestOutputHelper output)
             answers.Count(answer => answer.IsView), "the fault must have hit such a view");
     }
 
-    [EmulatorFact(Improvement.Contention)]
+    [Fact(Skip = Improvement.Contention, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     public async Task Killed_instance_loses_no_view_and_the_other_continues()
     {
         var project = Emulator.NewProject();

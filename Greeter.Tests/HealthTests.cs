@@ -3,13 +3,14 @@ using Greeter.Tests.Infrastructure;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Greeter.Tests;
 
 /// <summary>The health checks of the platforms.</summary>
 public class HealthTests
 {
-    [EmulatorFact]
+    [Fact]
     public async Task Health_checks_return_200_without_a_session_or_a_call()
     {
         await using var app = await GreeterApp.StartAsync(Store.Emulator);
@@ -25,11 +26,11 @@ public class HealthTests
         app.Calls.Methods.Should().BeEmpty();
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task App_is_ready_once_the_warm_up_read_has_ended()
     {
         var latch = new TaskCompletionSource<bool>();
-        await using var app = await GreeterApp.StartAsync(calls => calls.Before = (_, _) => latch.Task, new StoppedTimeProvider());
+        await using var app = await GreeterApp.StartAsync(calls => calls.Before = (_, _) => latch.Task, new FakeTimeProvider());
         using var probe = app.CreateVisitor();
 
         (await probe.GetAsync("/health/ready")).StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
@@ -40,10 +41,10 @@ public class HealthTests
         app.Log.Texts(LogLevel.Warning).Should().BeEmpty();
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task App_is_ready_after_2_seconds_even_if_Firestore_does_not_respond()
     {
-        var (time, reading) = (new StoppedTimeProvider(), new TaskCompletionSource());
+        var (time, reading) = (new FakeTimeProvider(), new TaskCompletionSource());
         await using var app = await GreeterApp.StartAsync(
             calls => calls.Before = (_, context) =>
             {
@@ -55,7 +56,7 @@ public class HealthTests
         await reading.Task.WaitAsync(TimeSpan.FromSeconds(30));
         (await probe.GetAsync("/health/ready")).StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
 
-        time.Elapse(TimeSpan.FromSeconds(2));
+        time.Advance(TimeSpan.FromSeconds(2));
 
         // By itself, the client would give up after 60 s.
         await app.WarmUpAsync().WaitAsync(TimeSpan.FromSeconds(30));

@@ -29,7 +29,7 @@ public partial class HostileInputTests
     private long unanswered;
     private int exchanges;
 
-    [ImprovementFact(Improvement.EmbeddedStore)]
+    [Fact(Skip = Improvement.EmbeddedStore, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     public async Task Hostile_requests_break_no_session_and_leak_no_memory()
     {
         using var folder = new TemporaryFolder();
@@ -49,7 +49,7 @@ public partial class HostileInputTests
             32 << 20, $"without the documents; it had {warm >> 20} MiB after two fifths of {sent} requests (seed {Seed})");
     }
 
-    [EmulatorFact(Improvement.Contention)]
+    [Fact(Skip = Improvement.Contention, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     public async Task Hostile_requests_break_no_session_in_Production()
     {
         var emulator = await Emulator.SharedAsync();

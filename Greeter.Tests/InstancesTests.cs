@@ -6,9 +6,9 @@ namespace Greeter.Tests;
 
 /// <summary>Several instances that serve one session at the same time: each response counts.</summary>
 [Collection(nameof(Alone)), Trait("Category", "Slow")]
-public sealed class InstancesTests(InstancesTests.FourInstances running) : IClassFixture<InstancesTests.FourInstances>
+public sealed class InstancesTests
 {
-    [EmulatorTheory(Improvement.Contention)]
+    [Theory(Skip = Improvement.Contention, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     [InlineData(2, 1)]
     [InlineData(2, 2)]
     [InlineData(2, 8)]
@@ -18,7 +18,9 @@ public sealed class InstancesTests(InstancesTests.FourInstances running) : IClas
     public async Task Each_view_of_a_session_counts_once_on_any_instance(int instances, int clients)
     {
         const int Views = 400;
-        var apps = running.Apps.Take(instances).ToList();
+        var project = Emulator.NewProject();
+        var apps = await Task.WhenAll(Enumerable.Range(0, instances).Select(
+            _ => GreeterApp.StartAsync(Store.Emulator, ("GOOGLE_CLOUD_PROJECT", project))));
         var session = (await apps[0].VisitAsync()).Id;
         var counts = new ConcurrentBag<long>();
 
@@ -34,32 +36,9 @@ public sealed class InstancesTests(InstancesTests.FourInstances running) : IClas
 
         counts.Order().Should().Equal(
             Enumerable.Range(2, counts.Count).Select(i => (long)i), "no number is missing or shown twice");
-    }
-
-    /// <summary>Four instances of the app on one database.</summary>
-    public sealed class FourInstances : IAsyncLifetime
-    {
-        /// <summary>Gets the instances.</summary>
-        public IReadOnlyList<GreeterApp> Apps { get; private set; } = [];
-
-        /// <inheritdoc/>
-        public async Task InitializeAsync()
+        foreach (var app in apps)
         {
-            if (Emulator.MissingReason is null)
-            {
-                var project = Emulator.NewProject();
-                Apps = await Task.WhenAll(Enumerable.Range(0, 4).Select(
-                    _ => GreeterApp.StartAsync(Store.Emulator, ("GOOGLE_CLOUD_PROJECT", project))));
-            }
-        }
-
-        /// <inheritdoc/>
-        public async Task DisposeAsync()
-        {
-            foreach (var app in Apps)
-            {
-                await app.DisposeAsync();
-            }
+            await app.DisposeAsync();
         }
     }
 }

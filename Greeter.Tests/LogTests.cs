@@ -106,14 +106,14 @@ public partial class LogTests(LogTests.FailingApp app) : IClassFixture<LogTests.
         /// <summary>Whether the error contains the document's name as in a URL: with <c>%2F</c> for each slash.</summary>
         internal bool EscapesName { private get; set; }
 
-        public async Task InitializeAsync()
+        public async ValueTask InitializeAsync()
         {
             firestore = await FakeServer.StartAsync(AnswerAsync);
             Process = await GreeterProcess.StartAsync(
                 ("FIRESTORE_EMULATOR_HOST", firestore.Authority), ("GOOGLE_CLOUD_PROJECT", "log-test"));
         }
 
-        public async Task DisposeAsync()
+        public async ValueTask DisposeAsync()
         {
             await Process.DisposeAsync();
             await firestore.DisposeAsync();

@@ -13,7 +13,7 @@ public class ProcessTests
 {
     private static readonly int Views = Repository.IsOnCI ? 2000 : 500;
 
-    [ImprovementFact(Improvement.EmbeddedStore)]
+    [Fact(Skip = Improvement.EmbeddedStore, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     public async Task Embedded_sessions_survive_kill_9()
     {
         using var folder = new TemporaryFolder();
@@ -31,7 +31,7 @@ public class ProcessTests
         (await again.VisitAsync(id)).Views.Should().Be(3);
     }
 
-    [ImprovementFact(Improvement.EmbeddedStore)]
+    [Fact(Skip = Improvement.EmbeddedStore, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     public async Task Second_process_on_the_same_folder_stops_with_advice()
     {
         using var folder = new TemporaryFolder();
@@ -44,7 +44,7 @@ public class ProcessTests
             .And.Contain("FIRESTORE_EMULATOR_HOST").And.NotContain("   at ");
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task Two_processes_on_one_emulator_share_sessions()
     {
         var project = Emulator.NewProject();
@@ -68,7 +68,8 @@ public class ProcessTests
             .Should().BeEquivalentTo("greeting", "views", "expireAt");
     }
 
-    [EmulatorFact(Improvement.Contention), Trait("Category", "Slow")]
+    [Fact(Skip = Improvement.Contention, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
+    [Trait("Category", "Slow")]
     public async Task Two_processes_on_one_emulator_count_concurrent_views_of_one_session_without_a_gap()
     {
         var documents = await Documents.OnEmulatorAsync();
@@ -78,7 +79,8 @@ public class ProcessTests
         await ViewsShouldBeGaplessAsync([one, other]);
     }
 
-    [ImprovementFact(Improvement.EmbeddedStore), Trait("Category", "Slow")]
+    [Fact(Skip = Improvement.EmbeddedStore, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
+    [Trait("Category", "Slow")]
     public async Task One_process_on_the_embedded_store_counts_concurrent_views_of_one_session_without_a_gap()
     {
         using var folder = new TemporaryFolder();
@@ -99,14 +101,14 @@ public class ProcessTests
     public Task Invalid_setting_stops_the_start_with_one_sentence(string name, string value, string sentence) =>
         StartShouldStopAsync(name, value, sentence);
 
-    [ImprovementTheory(Improvement.Advice)]
+    [Theory(Skip = Improvement.Advice, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     [InlineData("FIRESTORE_EMULATOR_HOST", "http://localhost:8080", "Set it to the emulator's host:port")]
     [InlineData("FIRESTORE_EMULATOR_HOST", "localhost", "Set it to the emulator's host:port")]
     [InlineData("Firestore__Endpoint", "https://firestore.googleapis.com", "Endpoint is 'https://firestore.googleapis.com'")]
     public Task Invalid_setting_of_the_client_stops_the_start_with_one_sentence(string name, string value, string sentence) =>
         StartShouldStopAsync(name, value, sentence);
 
-    [ImprovementFact(Improvement.EmbeddedStore)]
+    [Fact(Skip = Improvement.EmbeddedStore, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     public Task Invalid_folder_of_the_embedded_store_stops_the_start_with_one_sentence() =>
         StartShouldStopAsync("Firestore__EmbeddedFolder", "/dev/null/x", "Firestore__EmbeddedFolder");
 
@@ -127,7 +129,8 @@ public class ProcessTests
     {
         using var folder = new TemporaryFolder();
 
-        var (exitCode, output) = await GreeterProcess.RunAsync([], [("PORT", "0"), .. Documents.InFolder(folder), (name, value)]);
+        var (exitCode, output) = await GreeterProcess.RunAsync(
+            [], [("PORT", "0"), .. await Documents.InDevelopmentAsync(folder), (name, value)]);
 
         exitCode.Should().Be(1);
         output.Should().Contain(sentence).And.NotContain("   at ").And.NotContain("Unhandled");

@@ -25,7 +25,7 @@ public class ProxyTests
         }
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task Error_over_HTTPS_has_HSTS_too()
     {
         await using var app = await GreeterApp.StartAsync(Store.Emulator);
@@ -38,7 +38,7 @@ public class ProxyTests
         response.Headers.GetValues("Strict-Transport-Security").Should().Equal("max-age=31536000; includeSubDomains");
     }
 
-    [EmulatorTheory]
+    [Theory]
     [InlineData("/", "https://greeter.example.com/")]
     [InlineData("/?a=b%20c", "https://greeter.example.com/?a=b%20c")]
     [InlineData("/x/y", "https://greeter.example.com/x/y")]

@@ -6,6 +6,7 @@ using System.Text;
 using Greeter.Tests.Infrastructure;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Greeter.Tests;
 
@@ -19,7 +20,7 @@ public class ShutdownTests
 
     public static TheoryData<int> AnswersBefore => Repository.IsOnCI ? [500, 1000, 1500] : [500];
 
-    [EmulatorTheory]
+    [Theory]
     [MemberData(nameof(AnswersBefore))]
     public async Task Every_request_sent_before_SIGTERM_or_in_the_first_half_of_the_delay_is_answered_whole(int answersBefore)
     {
@@ -54,10 +55,10 @@ public class ShutdownTests
         answers.Except(promised).Where(answer => !answer.IsWhole && !answer.IsRefused).Should().BeEmpty();
     }
 
-    [EmulatorFact]
+    [Fact]
     public async Task App_stops_without_a_delay_in_Development()
     {
-        await using var app = await GreeterApp.StartAsync(_ => { }, new StoppedTimeProvider());
+        await using var app = await GreeterApp.StartAsync(_ => { }, new FakeTimeProvider());
 
         // A delay would end with an exception, after the shutdown timeout.
         await app.Services.GetRequiredService<IHost>().StopAsync().WaitAsync(TimeSpan.FromSeconds(30));

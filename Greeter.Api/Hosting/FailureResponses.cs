@@ -32,13 +32,16 @@ internal static class FailureResponses
             if (!hasDisconnected)
             {
                 var (status, advice) = hasTimedOut ? (503, TimeoutAdvice) : Diagnose(e);
-                // If the request timed out while the client retried a call, the inner exception is the last failure of that call.
-                var reason = e.InnerException as RpcException ?? e;
-                app.Logger.LogError(e, "{Advice} {Reason}", advice, reason.Message);
+                app.Logger.LogError(e, "{Advice} {Reason}", advice, e.Reason());
                 await RespondAsync(context, status);
             }
         }
     });
+
+    /// <summary>Returns the reason of a failure, for the log.</summary>
+    /// <remarks>If a request timed out while the client retried a call, the inner exception is the last failure of that call.</remarks>
+    public static string Reason(this Exception exception) =>
+        (exception as RpcException ?? exception.InnerException as RpcException)?.Status.Detail ?? exception.Message;
 
     private static Task RespondAsync(HttpContext context, int status)
     {

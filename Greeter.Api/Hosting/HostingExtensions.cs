@@ -15,7 +15,7 @@ internal static class HostingExtensions
         builder.RemoveServerHeader();
         builder.Services.AddProxyAndHttps();
         builder.Services.AddRequestTimeout(settings);
-        builder.Services.AddFirestoreDatabase(builder.Configuration);
+        FirestoreDatabase.Add(builder);
         builder.Services.AddHealth();
         builder.Services.AddShutdownDelay(settings);
     }

@@ -1,11 +1,9 @@
-using System.Globalization;
-using System.Net;
 using System.Runtime.InteropServices;
-using Google.Protobuf;
 using Greeter.Firestore;
 using Greeter.Firestore.Embedded;
 using Greeter.Firestore.Transport;
 using Greeter.Firestore.V1;
+using Grpc.Core;
 
 namespace Greeter.Firestore.Tests.Infrastructure;
 
@@ -17,21 +15,16 @@ using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 /// </summary>
 internal sealed class RawDatabase : IDisposable
 {
-    // All databases in the emulator share one connection.
-    private static readonly SocketsHttpHandler EmulatorHandler = new() { UseProxy = false };
-
-    private readonly HttpMessageInvoker invoker;
-    private readonly Uri address;
+    private readonly IFirestoreApi api;
     private readonly Dictionary<Timestamp, int> numbers = [];
     private readonly List<Timestamp> times = [];
     private readonly Dictionary<string, List<Timestamp>> versions = [];
 
-    private RawDatabase(string project, HttpMessageHandler handler, Uri address)
+    private RawDatabase(string project, IFirestoreApi api)
     {
-        (invoker, this.address) = (new(handler, disposeHandler: handler != EmulatorHandler), address);
+        this.api = api;
         Database = $"projects/{project}/databases/(default)";
-        var channel = new GrpcChannel(handler, address, FirestoreDbBuilder.AuthorizeEmulator, TimeSpan.FromSeconds(10));
-        Db = new(project, "(default)", new(channel));
+        Db = new(project, "(default)", api);
     }
 
     public string Database { get; }
@@ -40,12 +33,12 @@ internal sealed class RawDatabase : IDisposable
     public FirestoreDb Db { get; }
 
     public static RawDatabase OpenEmbedded(string project, string folder) =>
-        new(project, EmbeddedFirestore.Open(folder, TimeProvider.System), new Uri("http://embedded"));
+        new(project, EmbeddedFirestore.Open(folder, TimeProvider.System));
 
     public static async Task<RawDatabase> OpenEmulatorAsync(string project) =>
-        new(project, EmulatorHandler, new Uri($"http://{(await Emulator.SharedAsync()).Host}"));
+        new(project, TestDatabase.ConnectToEmulator((await Emulator.SharedAsync()).Host, TimeSpan.FromSeconds(10)));
 
-    public void Dispose() => invoker.Dispose();
+    public void Dispose() => api.Dispose();
 
     /// <summary>Returns a time by its number; for an unknown number a time that no document has.</summary>
     public Timestamp Time(int number) => number <= times.Count ? times[number - 1] : new Timestamp { Seconds = 1 };
@@ -58,20 +51,36 @@ internal sealed class RawDatabase : IDisposable
     public async Task<string> CommitAsync(params Write[] writes)
     {
         var request = new CommitRequest { Database = Database, Writes = { writes.Select(Expand) } };
-        var (status, responses) = await CallAsync(FirestoreClient.Commit, request, CommitResponse.Parser);
-        var texts = (responses.SingleOrDefault()?.WriteResults ?? []).Zip(
-            request.Writes, (result, write) => Number(result.UpdateTime, write.Update?.Name));
-        return status ?? string.Join(' ', texts);
+        try
+        {
+            var response = await api.CommitAsync(request, CancellationToken.None);
+            return string.Join(' ', response.WriteResults.Zip(
+                request.Writes, (result, write) => Number(result.UpdateTime, write.Update?.Name)));
+        }
+        catch (RpcException e)
+        {
+            return e.StatusCode.ToString();
+        }
     }
 
     public Task<string> GetAsync(params string[] paths) => GetAsync("DB", [.. paths.Select(path => $"DB/documents/{path}")]);
 
     public async Task<string> GetAsync(string database, string[] names)
     {
-        var request = new BatchGetDocumentsRequest { Database = Expand(database), Documents = { names.Select(Expand) } };
-        var (status, responses) = await CallAsync(FirestoreClient.BatchGetDocuments, request, BatchGetDocumentsResponse.Parser);
-        // Firestore returns documents in any order.
-        return status ?? string.Join('\n', responses.Select(ToText).Order(StringComparer.Ordinal));
+        var texts = new List<string>();
+        try
+        {
+            foreach (var name in names)
+            {
+                var request = new BatchGetDocumentsRequest { Database = Expand(database), Documents = { Expand(name) } };
+                texts.Add(ToText(await api.BatchGetDocumentsAsync(request, CancellationToken.None)));
+            }
+            return string.Join('\n', texts);
+        }
+        catch (RpcException e)
+        {
+            return e.StatusCode.ToString();
+        }
     }
 
     /// <summary>Returns a map with its fields in order, as the order of a response is arbitrary.</summary>
@@ -144,31 +153,5 @@ internal sealed class RawDatabase : IDisposable
             numbers.Add(time, number = times.Count);
         }
         return time.Nanos % 1000 == 0 ? $"t{number}" : "a time finer than microseconds";
-    }
-
-    private async Task<(string? Status, List<TResponse> Responses)> CallAsync<TResponse>(
-        string method, IMessage message, MessageParser<TResponse> parser)
-        where TResponse : IMessage<TResponse>
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(address, method))
-        {
-            Version = HttpVersion.Version20,
-            VersionPolicy = HttpVersionPolicy.RequestVersionExact,
-            Content = new ByteArrayContent(GrpcFrame.Encode(message)) { Headers = { ContentType = GrpcFrame.ContentType } },
-            Headers = { { "te", "trailers" } },
-        };
-        await FirestoreDbBuilder.AuthorizeEmulator(address, request.Headers, CancellationToken.None);
-        using var response = await invoker.SendAsync(request, CancellationToken.None);
-        var body = await response.Content.ReadAsByteArrayAsync();
-        var responses = new List<TResponse>();
-        for (var position = 0; position < body.Length;)
-        {
-            var size = GrpcFrame.DecodeHeader(body.AsSpan(position));
-            responses.Add(parser.ParseFrom(body, position + GrpcFrame.HeaderSize, size));
-            position += GrpcFrame.HeaderSize + size;
-        }
-        var headers = response.Headers.Contains(GrpcStatus.Name) ? response.Headers : response.TrailingHeaders;
-        var status = (StatusCode)int.Parse(headers.GetValues(GrpcStatus.Name).Single(), CultureInfo.InvariantCulture);
-        return (status == StatusCode.OK ? null : status.ToString(), responses);
     }
 }

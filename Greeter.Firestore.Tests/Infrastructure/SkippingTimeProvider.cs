@@ -1,12 +1,12 @@
 using System.Collections.Concurrent;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Greeter.Firestore.Tests.Infrastructure;
 
 /// <summary>A clock that skips to the end of each pause, and records the durations of the pauses.</summary>
-internal sealed class SkippingTimeProvider : TimeProvider
+internal sealed class SkippingTimeProvider : FakeTimeProvider
 {
     private readonly ConcurrentQueue<TimeSpan> pauses = [];
-    private long now;
     private int stop;
     private Action? onStop;
 
@@ -15,22 +15,18 @@ internal sealed class SkippingTimeProvider : TimeProvider
     /// <summary>Runs an action at the n-th pause. That pause then ends only with its token.</summary>
     public void StopAt(int n, Action action) => (stop, onStop) = (n, action);
 
-    /// <summary>Moves the clock forward.</summary>
-    public void Advance(TimeSpan duration) => Interlocked.Add(ref now, duration.Ticks);
-
-    public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-    public override long GetTimestamp() => Interlocked.Read(ref now);
-
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
     {
+        var timer = base.CreateTimer(callback, state, dueTime, period);
         pauses.Enqueue(dueTime);
-        Interlocked.Add(ref now, dueTime.Ticks);
         if (pauses.Count == stop)
         {
             onStop!();
-            return base.CreateTimer(callback, state, Timeout.InfiniteTimeSpan, period);
         }
-        return base.CreateTimer(callback, state, TimeSpan.Zero, period);
+        else
+        {
+            Advance(dueTime);
+        }
+        return timer;
     }
 }

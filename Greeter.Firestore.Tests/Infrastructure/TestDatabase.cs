@@ -4,21 +4,17 @@ using Greeter.Firestore.Transport;
 
 namespace Greeter.Firestore.Tests.Infrastructure;
 
-/// <summary>An empty database in the embedded store or the emulator, and the transport to it.</summary>
+/// <summary>An empty database in the embedded store or the emulator, and the calls to it.</summary>
 internal sealed class TestDatabase : IDisposable
 {
-    // On a busy machine, a test must not depend on the limit for locks.
-    private static readonly TimeSpan LongLockWait = TimeSpan.FromSeconds(30);
-
     private readonly TemporaryFolder folder = new();
-    private readonly FirestoreClient client;
+    private readonly TimeProvider? time;
 
-    private TestDatabase(Func<string, HttpMessageHandler> open, Uri address, TimeProvider? time)
+    private TestDatabase(Func<string, IFirestoreApi> open, TimeProvider? time)
     {
+        this.time = time;
         Wire = new Wire(open(folder.Path));
-        // A long deadline: on a busy machine a call must not end in DEADLINE_EXCEEDED.
-        client = new FirestoreClient(new GrpcChannel(Wire, address, authorize: null, TimeSpan.FromSeconds(30)), time);
-        Db = new FirestoreDb(Emulator.NewProject(), "(default)", client, CreateCache());
+        Db = new FirestoreDb(Emulator.NewProject(), "(default)", Wire, CreateCache(), time);
     }
 
     public FirestoreDb Db { get; }
@@ -26,7 +22,7 @@ internal sealed class TestDatabase : IDisposable
     public Wire Wire { get; }
 
     public static TestDatabase OpenEmbedded(TimeProvider? time = null) =>
-        new(folder => EmbeddedFirestore.Open(folder, TimeProvider.System), new Uri("http://embedded"), time);
+        new(folder => EmbeddedFirestore.Open(folder, TimeProvider.System), time);
 
     public static async Task<TestDatabase> OpenAsync(Store store)
     {
@@ -35,22 +31,24 @@ internal sealed class TestDatabase : IDisposable
             return OpenEmbedded();
         }
         var emulator = await Emulator.SharedAsync();
-        return new(_ => new SocketsHttpHandler(), new Uri($"http://{emulator.Host}"), time: null);
+        // A long deadline: on a busy machine a call must not end in DEADLINE_EXCEEDED.
+        return new(_ => ConnectToEmulator(emulator.Host, TimeSpan.FromSeconds(30)), time: null);
     }
 
+    /// <summary>Connects to an emulator.</summary>
+    public static GrpcFirestoreApi ConnectToEmulator(string host, TimeSpan timeout) =>
+        new(new Uri($"http://{host}"), credentials: null, timeout, new SocketsHttpHandler { UseProxy = false });
+
     /// <summary>Returns the same database as another process opens it: with its own cache and locks.</summary>
-    /// <param name="time">The clock of time slices; the system's if null.</param>
-    public FirestoreDb OpenAnother(TimeProvider? time = null) => new(Db.ProjectId, Db.DatabaseId, client, CreateCache(time));
+    public FirestoreDb OpenAnother(TimeSpan? maxLockWait = null) => new(Db.ProjectId, Db.DatabaseId, Wire, CreateCache(maxLockWait), time);
 
-    /// <summary>Returns the same database as another process opens it, with the product's limit for locks.</summary>
-    public FirestoreDb OpenWithShortLockWait() => new(Db.ProjectId, Db.DatabaseId, client);
-
-    private static DocumentCache CreateCache(TimeProvider? time = null) =>
-        new() { MaxLockWait = LongLockWait, Time = time ?? TimeProvider.System };
+    // On a busy machine, a test must not depend on the limit for locks.
+    private static DocumentCache CreateCache(TimeSpan? maxLockWait = null) =>
+        new() { MaxLockWait = maxLockWait ?? TimeSpan.FromSeconds(30) };
 
     public void Dispose()
     {
-        client.Dispose();
+        Wire.Dispose();
         folder.Dispose();
     }
 }

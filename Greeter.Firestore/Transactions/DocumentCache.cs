@@ -4,8 +4,10 @@ using Microsoft.Extensions.Caching.Memory;
 
 namespace Greeter.Firestore.Transactions;
 
+using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
+
 /// <summary>
-/// Caches documents as this process last committed them, and holds their locks. A transaction can safely start from a cached document
+/// Caches documents as this process last committed them, with their locks. A transaction can safely start from a cached document
 /// because the commit's precondition rejects a stale one. Eviction costs a read or a conflict, never an update.
 /// </summary>
 [SuppressMessage("Design", "CA1001", Justification = "The cache lives as long as the process and holds only memory.")]
@@ -14,36 +16,63 @@ internal sealed class DocumentCache
     /// <summary>The limit of all entries in bytes.</summary>
     public const long MaxBytes = 64 << 20;
 
-    /// <summary>About what an entry takes beside the document and its path, in bytes.</summary>
+    /// <summary>About what an entry takes beside the document and its name, in bytes.</summary>
     private const int EntryOverhead = 512;
 
     // A full cache sorts all entries to find the oldest ones, so it removes many at a time.
     private readonly MemoryCache entries = new(new MemoryCacheOptions { SizeLimit = MaxBytes, CompactionPercentage = 0.25 });
 
-    /// <summary>Gets how long a transaction waits for locks in all.</summary>
-    public TimeSpan MaxLockWait { get; init; } = TimeSpan.FromSeconds(1);
-
-    /// <summary>Gets the clock of time slices and gaps between instances.</summary>
-    public TimeProvider Time { get; init; } = TimeProvider.System;
+    /// <summary>Gets how long a read waits for a lock: well above the time that a busy queue takes.</summary>
+    public TimeSpan MaxLockWait { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>Gets the recent hit rate.</summary>
     public HitRate HitRate { get; } = new();
 
-    /// <summary>Returns a document's entry; null if there is none.</summary>
-    public CachedDocument? Find(string path) => entries.Get<CachedDocument>(path);
-
     /// <summary>Returns a document's entry, which is added if there is none.</summary>
-    public CachedDocument GetOrAdd(string path)
+    public CachedDocument GetOrAdd(string name)
     {
-        if (Find(path) is { } existing)
+        if (Find(name) is { } existing)
         {
             return existing;
         }
         lock (entries)
         {
-            return Find(path) ?? Set(path, new CachedDocument(Time));
+            return Find(name) ?? Set(name, new CachedDocument());
         }
     }
+
+    /// <summary>Caches the final state of each document that a commit wrote and of which all fields are known; drops the other
+    /// ones.</summary>
+    public void Update(Attempt attempt, CommitResponse response)
+    {
+        var documents = attempt.Reads.ToDictionary(read => read.Key, read => (Document?)read.Value.Found);
+        foreach (var (write, result) in attempt.Writes.Zip(response.WriteResults))
+        {
+            var name = write.Name();
+            if (documents.TryGetValue(name, out var current) || Preconditions.IsCreation(write))
+            {
+                documents[name] = write.ApplyTo(current, result.UpdateTime);
+            }
+        }
+        foreach (var name in attempt.Writes.Select(WriteExtensions.Name).Distinct())
+        {
+            // Without its update time, a cached document would have no precondition.
+            if (documents.GetValueOrDefault(name) is { UpdateTime: not null } document && response.CommitTime is { } commitTime)
+            {
+                Store(document, commitTime);
+            }
+            else
+            {
+                Drop(name);
+            }
+        }
+    }
+
+    /// <summary>Drops a document's state.</summary>
+    public void Drop(string name) => Find(name)?.Drop();
+
+    /// <summary>Returns a document's entry; null if there is none.</summary>
+    public CachedDocument? Find(string name) => entries.Get<CachedDocument>(name);
 
     /// <summary>Stores a committed document.</summary>
     public void Store(Document document, Timestamp commitTime)
@@ -57,21 +86,9 @@ internal sealed class DocumentCache
         }
     }
 
-    /// <summary>Forgets a document's state.</summary>
-    public void Drop(string path) => Find(path)?.Drop();
-
-    /// <summary>Forgets the states of documents.</summary>
-    public void Drop(IEnumerable<string> paths)
+    private CachedDocument Set(string name, CachedDocument entry)
     {
-        foreach (var path in paths)
-        {
-            Drop(path);
-        }
-    }
-
-    private CachedDocument Set(string path, CachedDocument entry)
-    {
-        var size = entry.Bytes + (sizeof(char) * path.Length) + EntryOverhead;
-        return entries.Set(path, entry, new MemoryCacheEntryOptions { Size = size });
+        var size = entry.Bytes + (sizeof(char) * name.Length) + EntryOverhead;
+        return entries.Set(name, entry, new MemoryCacheEntryOptions { Size = size });
     }
 }

@@ -1,89 +1,33 @@
-using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
 
 namespace Greeter.Firestore.Transactions;
 
-/// <summary>
-/// The one document lock that a transaction holds at most, over all its attempts. It makes the transactions of this process that write
-/// the same document queue instead of conflict. Correctness doesn't depend on it: a transaction without a lock conflicts, and runs
-/// again.
-/// </summary>
-/// <remarks>Thread-safe: concurrent reads of the transaction share it, and a read can outlive the transaction.</remarks>
-/// <param name="isEnabled">Whether the transaction takes locks.</param>
-/// <param name="maxWait">How long it waits for locks in all.</param>
-internal sealed class DocumentLock(bool isEnabled, TimeSpan maxWait)
+/// <summary>The lock of one document: the transactions of this process that write the document queue for it.</summary>
+[SuppressMessage("Design", "CA1001", Justification = "Without AvailableWaitHandle, a SemaphoreSlim needs no disposal.")]
+internal sealed class DocumentLock
 {
-    private readonly Lock access = new();
-    private CachedDocument? document;
-    private bool isHeld;
-    private bool hasEnded = !isEnabled;
-    private TimeSpan waited;
+    private readonly SemaphoreSlim semaphore = new(1, 1);
 
-    /// <summary>Takes a document's lock, unless the transaction already holds one or waits for one.</summary>
-    public async ValueTask AcquireAsync(CachedDocument wanted, CancellationToken cancellationToken)
+    /// <summary>Gets or sets whether the last transaction of this process that read the document also wrote it. A document that is only
+    /// read needs no lock.</summary>
+    public bool IsLockable { get; set; } = true;
+
+    /// <summary>Waits for the lock. Waiters get it in the order in which they came.</summary>
+    /// <returns>Whether the lock was taken; false after the timeout, and if the document has stopped being lockable.</returns>
+    public async ValueTask<bool> AcquireAsync(TimeSpan timeout, CancellationToken cancellationToken)
     {
-        lock (access)
+        if (!IsLockable || !await semaphore.WaitAsync(timeout, cancellationToken).ConfigureAwait(false))
         {
-            if (hasEnded || document is not null || !wanted.IsLockable)
-            {
-                return;
-            }
-            document = wanted;
+            return false;
         }
-        var started = Stopwatch.GetTimestamp();
-        var isAcquired = false;
-        try
+        if (!IsLockable)
         {
-            isAcquired = await wanted.LockAsync(waited < maxWait ? maxWait - waited : TimeSpan.Zero, cancellationToken);
+            // Wakes the next waiter, which does the same.
+            Release();
         }
-        finally
-        {
-            waited += Stopwatch.GetElapsedTime(started);
-            Complete(wanted, isAcquired);
-        }
+        return IsLockable;
     }
 
-    /// <summary>Releases the lock, if the transaction holds one.</summary>
-    public void Release() => TakeOut()?.Unlock();
-
-    /// <summary>Releases the lock, if it is this document's.</summary>
-    public void Release(CachedDocument other) => TakeOut(other)?.Unlock();
-
-    /// <summary>Releases the lock for good.</summary>
-    public void End()
-    {
-        lock (access)
-        {
-            hasEnded = true;
-        }
-        Release();
-    }
-
-    private void Complete(CachedDocument wanted, bool isAcquired)
-    {
-        bool isTooLate;
-        lock (access)
-        {
-            isTooLate = isAcquired && hasEnded;
-            isHeld = isAcquired && !hasEnded;
-            document = isHeld ? wanted : null;
-        }
-        if (isTooLate)
-        {
-            wanted.Unlock();
-        }
-    }
-
-    private CachedDocument? TakeOut(CachedDocument? only = null)
-    {
-        lock (access)
-        {
-            if (!isHeld || (only is not null && only != document))
-            {
-                return null;
-            }
-            var held = document;
-            (document, isHeld) = (null, false);
-            return held;
-        }
-    }
+    /// <summary>Releases the lock.</summary>
+    public void Release() => semaphore.Release();
 }

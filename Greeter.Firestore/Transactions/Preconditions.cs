@@ -12,17 +12,17 @@ internal static class Preconditions
     /// write that changes nothing.</summary>
     /// <exception cref="RpcException">A write's own precondition contradicts the read. The status is that of
     /// <see cref="Check"/>.</exception>
-    public static void Add(List<Write> writes, IEnumerable<DocumentSnapshot> reads)
+    public static void Add(List<Write> writes, IReadOnlyDictionary<string, BatchGetDocumentsResponse> reads)
     {
-        foreach (var read in reads)
+        foreach (var (name, read) in reads)
         {
-            if (writes.Find(write => write.Name() == read.Reference.Path) is not { } write)
+            if (writes.Find(write => write.Name() == name) is not { } write)
             {
-                writes.Add(CreateCheck(read));
+                writes.Add(CreateCheck(name, read.Found));
                 continue;
             }
-            Check(write.CurrentDocument, read.Reference.Path, read.Document);
-            write.CurrentDocument = Create(read);
+            Check(write.CurrentDocument, name, read.Found);
+            write.CurrentDocument = Create(read.Found);
         }
     }
 
@@ -37,14 +37,14 @@ internal static class Preconditions
         switch (precondition?.ConditionTypeCase)
         {
             case Condition.Exists when precondition.Exists && current is null:
-                throw new RpcException(StatusCode.NotFound, $"Document '{name}' does not exist.");
+                throw new RpcException(new Status(StatusCode.NotFound, $"Document '{name}' does not exist."));
             case Condition.Exists when !precondition.Exists && current is not null:
-                throw new RpcException(StatusCode.AlreadyExists, $"Document '{name}' already exists.");
+                throw new RpcException(new Status(StatusCode.AlreadyExists, $"Document '{name}' already exists."));
             case Condition.UpdateTime when current is not null && precondition.UpdateTime > current.UpdateTime:
-                throw new RpcException(StatusCode.InvalidArgument, $"The required update time is later than that of document '{name}'.");
+                throw new RpcException(new Status(StatusCode.InvalidArgument, $"The required update time is later than that of document '{name}'."));
             // The emulator treats a missing document as one of 1970-01-01. By the documentation, the document must exist.
             case Condition.UpdateTime when !precondition.UpdateTime.Equals(current?.UpdateTime ?? new Timestamp()):
-                throw new RpcException(StatusCode.FailedPrecondition, $"Document '{name}' doesn't have the required update time.");
+                throw new RpcException(new Status(StatusCode.FailedPrecondition, $"Document '{name}' doesn't have the required update time."));
         }
     }
 
@@ -57,16 +57,11 @@ internal static class Preconditions
     public static bool IsCreation(Write write) =>
         write.CurrentDocument is { ConditionTypeCase: Condition.Exists, Exists: false };
 
-    private static V1.Precondition Create(DocumentSnapshot read) => read.Document is null
+    private static V1.Precondition Create(Document? read) => read is null
         ? new V1.Precondition { Exists = false }
-        : new V1.Precondition { UpdateTime = read.Document.UpdateTime };
+        : new V1.Precondition { UpdateTime = read.UpdateTime };
 
-    private static Write CreateCheck(DocumentSnapshot read) => read.Document is null
-        ? new Write { Delete = read.Reference.Path, CurrentDocument = Create(read) }
-        : new Write
-        {
-            Update = new Document { Name = read.Reference.Path },
-            UpdateMask = new DocumentMask(),
-            CurrentDocument = Create(read),
-        };
+    private static Write CreateCheck(string name, Document? read) => read is null
+        ? new Write { Delete = name, CurrentDocument = Create(read) }
+        : new Write { Update = new Document { Name = name }, UpdateMask = new DocumentMask(), CurrentDocument = Create(read) };
 }

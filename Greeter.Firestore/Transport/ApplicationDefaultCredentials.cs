@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Http.Headers;
 using Google.Apis.Auth.OAuth2;
 using Google.Apis.Auth.OAuth2.Responses;
 
@@ -51,7 +50,7 @@ internal sealed class ApplicationDefaultCredentials
         var projectId = credential.UnderlyingCredential switch
         {
             ServiceAccountCredential key => key.ProjectId,
-            ComputeCredential => AskMetadataServer("project/project-id"),
+            ComputeCredential => Platform.Instance().ProjectId,
             _ => null,
         };
         return string.IsNullOrEmpty(projectId)
@@ -60,17 +59,26 @@ internal sealed class ApplicationDefaultCredentials
             : projectId;
     }
 
-    /// <summary>Adds an access token to a request. Tokens are cached, and renewed before they expire.</summary>
+    /// <summary>Creates the credentials of a call. Tokens are cached, and renewed before they expire.</summary>
+    public CallCredentials ToCallCredentials() => CallCredentials.FromInterceptor(AuthorizeAsync);
+
+    /// <summary>Adds an access token to a call.</summary>
     /// <exception cref="RpcException">UNAUTHENTICATED: Google rejected the credentials. UNAVAILABLE: Google didn't
     /// respond.</exception>
-    public async ValueTask AuthorizeAsync(Uri address, HttpRequestHeaders headers, CancellationToken cancellationToken)
+    private async Task AuthorizeAsync(AuthInterceptorContext context, Metadata metadata)
     {
         try
         {
-            var token = await ((ITokenAccessWithHeaders)credential).GetAccessTokenWithHeadersForRequestAsync(
-                address.GetLeftPart(UriPartial.Authority), cancellationToken);
-            headers.Authorization = new AuthenticationHeaderValue("Bearer", token.AccessToken);
-            token.AddHeaders(headers);
+            var token = await ((ITokenAccessWithHeaders)credential)
+                .GetAccessTokenWithHeadersForRequestAsync(context.ServiceUrl, context.CancellationToken).ConfigureAwait(false);
+            metadata.Add("authorization", $"Bearer {token.AccessToken}");
+            foreach (var (name, values) in token.Headers)
+            {
+                foreach (var value in values)
+                {
+                    metadata.Add(name, value);
+                }
+            }
         }
         catch (TokenResponseException e)
         {
@@ -78,35 +86,16 @@ internal sealed class ApplicationDefaultCredentials
                 or >= HttpStatusCode.InternalServerError;
             var code = isTransient ? StatusCode.Unavailable : StatusCode.Unauthenticated;
             var reason = $"{e.Error?.Error} {e.Error?.ErrorDescription}".Trim();
-            throw new RpcException(code, $"Google didn't issue an access token: {reason}", e);
+            throw new RpcException(new Status(code, $"Google didn't issue an access token: {reason}"));
         }
         catch (HttpRequestException e)
         {
-            throw new RpcException(
-                StatusCode.Unavailable, $"The server for access tokens can't be reached: {e.GetBaseException().Message}", e);
+            throw new RpcException(new Status(
+                StatusCode.Unavailable, $"The server for access tokens can't be reached: {e.GetBaseException().Message}"));
         }
-        catch (OperationCanceledException e)
+        catch (OperationCanceledException)
         {
-            throw new RpcException(StatusCode.Unavailable, "The server for access tokens doesn't answer.", e);
-        }
-    }
-
-    private static string? AskMetadataServer(string path)
-    {
-        var host = Environment.GetEnvironmentVariable("GCE_METADATA_HOST") is { Length: > 0 } set ? set : "169.254.169.254";
-        using var client = new HttpClient { Timeout = TimeSpan.FromSeconds(5) };
-        using var request = new HttpRequestMessage(HttpMethod.Get, $"http://{host}/computeMetadata/v1/{path}");
-        request.Headers.Add("Metadata-Flavor", "Google");
-        try
-        {
-            using var response = client.Send(request).EnsureSuccessStatusCode();
-            using var reader = new StreamReader(response.Content.ReadAsStream());
-            return reader.ReadToEnd().Trim();
-        }
-        catch (Exception e) when (e is HttpRequestException or OperationCanceledException or IOException)
-        {
-            throw new InvalidOperationException(
-                $"The metadata server at {host} didn't return the project ID: {e.Message} Set GOOGLE_CLOUD_PROJECT.", e);
+            throw new RpcException(new Status(StatusCode.Unavailable, "The server for access tokens doesn't answer."));
         }
     }
 }

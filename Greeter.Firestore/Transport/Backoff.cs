@@ -41,5 +41,5 @@ internal sealed class Backoff(TimeProvider time, CancellationToken cancellationT
 
     /// <summary>Creates the cancellation, with the last failure as its inner exception.</summary>
     public OperationCanceledException ToCancellation() =>
-        new($"Cancelled while retrying: {lastFailure?.Message}", lastFailure, cancellationToken);
+        new($"Cancelled while retrying: {lastFailure?.Status.Detail}", lastFailure, cancellationToken);
 }

@@ -39,52 +39,38 @@ internal static class ClientMetrics
     public static Counter<long> CacheStaleHits { get; } =
         Meter.CreateCounter<long>("greeter.firestore.cache.stale_hits", "{transaction}", "Transactions whose cached reads were stale.");
 
-    /// <summary>Awaits a call and records its duration and status.</summary>
-    /// <param name="method">The method: <c>/package.Service/Method</c>.</param>
+    /// <summary>Records the duration and the status of a call to Firestore.</summary>
+    /// <param name="method">The method, without its service.</param>
     /// <param name="started">When the call started: a timestamp of <see cref="Stopwatch"/>.</param>
-    /// <param name="call">The call.</param>
-    public static Task<T> MeasureAsync<T>(string method, long started, Task<T> call) =>
-        CallDuration.Enabled ? RecordDurationAsync(method, started, call) : call;
+    /// <param name="status">How it ended.</param>
+    public static void RecordCall(string method, long started, StatusCode status)
+    {
+        if (!CallDuration.Enabled)
+        {
+            return;
+        }
+        var tags = new TagList
+        {
+            { "rpc.system.name", "grpc" },
+            { "rpc.method", $"google.firestore.v1.Firestore/{method}" },
+            { "rpc.response.status_code", ToName(status) },
+        };
+        if (status != StatusCode.OK)
+        {
+            tags.Add("error.type", ToName(status));
+        }
+        CallDuration.Record(Stopwatch.GetElapsedTime(started).TotalSeconds, tags);
+    }
 
     /// <summary>Awaits a transaction and counts it by its outcome: <c>committed</c>, <c>failed</c> or <c>cancelled</c>.</summary>
     public static Task<T> CountAsync<T>(Task<T> transaction) => Transactions.Enabled ? CountOutcomeAsync(transaction) : transaction;
-
-    private static async Task<T> RecordDurationAsync<T>(string method, long started, Task<T> call)
-    {
-        var status = StatusCode.Cancelled;
-        try
-        {
-            var response = await call;
-            status = StatusCode.OK;
-            return response;
-        }
-        catch (RpcException e)
-        {
-            status = e.StatusCode;
-            throw;
-        }
-        finally
-        {
-            var tags = new TagList
-            {
-                { "rpc.system.name", "grpc" },
-                { "rpc.method", method.TrimStart('/') },
-                { "rpc.response.status_code", ToName(status) },
-            };
-            if (status != StatusCode.OK)
-            {
-                tags.Add("error.type", ToName(status));
-            }
-            CallDuration.Record(Stopwatch.GetElapsedTime(started).TotalSeconds, tags);
-        }
-    }
 
     private static async Task<T> CountOutcomeAsync<T>(Task<T> transaction)
     {
         var outcome = "failed";
         try
         {
-            var result = await transaction;
+            var result = await transaction.ConfigureAwait(false);
             outcome = "committed";
             return result;
         }

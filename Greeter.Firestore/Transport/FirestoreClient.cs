@@ -1,30 +1,26 @@
-using System.Diagnostics;
 using Google.Protobuf;
 using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Transport;
 
-/// <summary>Calls the two methods of google.firestore.v1.Firestore that this client needs.</summary>
-/// <param name="channel">Sends the calls.</param>
-/// <param name="time">The clock of the pauses between attempts; the system's if null.</param>
-internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = null) : IDisposable
+/// <summary>Reads and writes documents of one database. Repeats reads, checks that responses are complete.</summary>
+/// <param name="api">Makes the calls.</param>
+/// <param name="database">The resource name of the database: <c>projects/{project}/databases/{database}</c>.</param>
+/// <param name="time">The clock of the pauses between attempts.</param>
+internal sealed class FirestoreClient(IFirestoreApi api, string database, TimeProvider time)
 {
-    public const string BatchGetDocuments = "/google.firestore.v1.Firestore/BatchGetDocuments";
-    public const string Commit = "/google.firestore.v1.Firestore/Commit";
+    /// <summary>Returns a client for another database of the same server.</summary>
+    public FirestoreClient WithDatabase(string other) => new(api, other, time);
 
-    private Action? beforeFirstCall;
+    public Backoff CreateBackoff(CancellationToken cancellationToken) => new(time, cancellationToken);
 
-    /// <summary>Registers an action that runs once, before the first call.</summary>
-    public void OnFirstCall(Action action) => beforeFirstCall = action;
-
-    public void Dispose() => channel.Dispose();
-
-    public Backoff CreateBackoff(CancellationToken cancellationToken) => new(time ?? TimeProvider.System, cancellationToken);
-
-    /// <summary>Reads one document. Repeats the call after a transient failure.</summary>
-    public async Task<BatchGetDocumentsResponse> BatchGetDocumentsAsync(
-        BatchGetDocumentsRequest request, CancellationToken cancellationToken)
+    /// <summary>Reads a document. Repeats the call after a transient failure.</summary>
+    /// <param name="name">The full name of the document.</param>
+    /// <param name="cancellationToken">Cancels the call and the pauses.</param>
+    /// <returns>A response with a read time, and either a document or the name of the missing one.</returns>
+    public async Task<BatchGetDocumentsResponse> GetAsync(string name, CancellationToken cancellationToken)
     {
+        var request = new BatchGetDocumentsRequest { Database = database, Documents = { name } };
         var backoff = CreateBackoff(cancellationToken);
         try
         {
@@ -32,14 +28,11 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
             {
                 try
                 {
-                    var response = await CallAsync(
-                        BatchGetDocuments, request.Database, request, BatchGetDocumentsResponse.Parser, cancellationToken);
-                    ThrowIfIncomplete(response);
-                    return response;
+                    return await GetOnceAsync(request, cancellationToken).ConfigureAwait(false);
                 }
                 catch (RpcException e) when (e.StatusCode is StatusCode.Unavailable or StatusCode.Internal or StatusCode.DeadlineExceeded)
                 {
-                    await backoff.PauseAsync(e, Backoff.AfterTransientFailure);
+                    await backoff.PauseAsync(e, Backoff.AfterTransientFailure).ConfigureAwait(false);
                 }
             }
         }
@@ -49,25 +42,49 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
         }
     }
 
-    /// <summary>Writes, in one call that is never repeated: only the caller knows whether it may be.</summary>
-    public async Task<CommitResponse> CommitAsync(CommitRequest request, CancellationToken cancellationToken)
+    /// <summary>Reads a document in a transaction that locks it, in one call that is never repeated.</summary>
+    /// <param name="name">The full name of the document.</param>
+    /// <param name="transactionId">The transaction; a new one if null. Its ID is in the response, unless the server has no locks.</param>
+    /// <param name="cancellationToken">Cancels the call.</param>
+    public async Task<BatchGetDocumentsResponse> GetLockedAsync(
+        string name, ByteString? transactionId, CancellationToken cancellationToken)
     {
-        var response = await CallAsync(Commit, request.Database, request, CommitResponse.Parser, cancellationToken);
-        return response.WriteResults.Count == request.Writes.Count
-            ? response
-            : throw new RpcException(StatusCode.Internal, "The response doesn't have one result for each write.");
+        var request = new BatchGetDocumentsRequest { Database = database, Documents = { name } };
+        if (transactionId is null)
+        {
+            request.NewTransaction = new V1.TransactionOptions { ReadWrite = new() };
+        }
+        else if (!transactionId.IsEmpty)
+        {
+            request.Transaction = transactionId;
+        }
+        return await GetOnceAsync(request, cancellationToken).ConfigureAwait(false);
     }
 
-    private Task<TResponse> CallAsync<TResponse>(
-        string method, string database, IMessage request, MessageParser<TResponse> parser, CancellationToken cancellationToken)
-        where TResponse : class, IMessage<TResponse>
+    /// <summary>Releases the locks of a transaction.</summary>
+    public Task RollbackAsync(ByteString transactionId) =>
+        api.RollbackAsync(new RollbackRequest { Database = database, Transaction = transactionId }, CancellationToken.None);
+
+    /// <summary>Writes, in one call that is never repeated: only the caller knows whether it may be.</summary>
+    /// <param name="writes">The writes.</param>
+    /// <param name="transactionId">The transaction whose locks the commit releases; null for none.</param>
+    /// <param name="cancellationToken">Cancels the call; a commit that Firestore has received is applied nevertheless.</param>
+    public async Task<CommitResponse> CommitAsync(
+        IEnumerable<Write> writes, ByteString? transactionId, CancellationToken cancellationToken)
     {
-        if (beforeFirstCall is not null)
-        {
-            Interlocked.Exchange(ref beforeFirstCall, null)?.Invoke();
-        }
-        var started = Stopwatch.GetTimestamp();
-        return ClientMetrics.MeasureAsync(method, started, channel.CallAsync(method, database, request, parser, cancellationToken));
+        var request = new CommitRequest { Database = database, Writes = { writes }, Transaction = transactionId ?? ByteString.Empty };
+        var response = await api.CommitAsync(request, cancellationToken).ConfigureAwait(false);
+        return response.WriteResults.Count == request.Writes.Count
+            ? response
+            : throw new RpcException(new Status(StatusCode.Internal, "The response doesn't have one result for each write."));
+    }
+
+    private async Task<BatchGetDocumentsResponse> GetOnceAsync(
+        BatchGetDocumentsRequest request, CancellationToken cancellationToken)
+    {
+        var response = await api.BatchGetDocumentsAsync(request, cancellationToken).ConfigureAwait(false);
+        ThrowIfIncomplete(response);
+        return response;
     }
 
     // An empty response must not count as a missing document. Preconditions and the cache need the times.
@@ -76,8 +93,8 @@ internal sealed class FirestoreClient(GrpcChannel channel, TimeProvider? time = 
         var isMissing = response.ResultCase == BatchGetDocumentsResponse.ResultOneofCase.Missing;
         if (response.ReadTime is null || (!isMissing && response.Found?.UpdateTime is null))
         {
-            throw new RpcException(
-                StatusCode.Internal, "The response has no read time, or neither a document nor the name of a missing one.");
+            throw new RpcException(new Status(
+                StatusCode.Internal, "The response has no read time, or neither a document nor the name of a missing one."));
         }
     }
 }

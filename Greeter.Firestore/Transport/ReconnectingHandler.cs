@@ -23,7 +23,7 @@ internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create, TimeP
         var started = time.GetTimestamp();
         try
         {
-            var response = await connections.Invoker.SendAsync(request, cancellationToken);
+            var response = await connections.Invoker.SendAsync(request, cancellationToken).ConfigureAwait(false);
             Volatile.Write(ref connections.LastResponse, time.GetTimestamp());
             return response;
         }

@@ -7,7 +7,7 @@ namespace Greeter.Tests.Infrastructure;
 internal static class DeployedApp
 {
     /// <summary>Gets the environment variable that MSBuild reads as a property, and that selects the app's packages.</summary>
-    public static (string, string) PackagesProperty { get; } = ("OfficialPackages", Improvement.IsMissing ? "true" : "");
+    public static (string, string) PackagesProperty { get; } = ("OfficialPackages", Improvement.IsPresent ? "" : "true");
 
     /// <summary>Asserts that the build is one program for any 10.0 runtime, compiled ahead of time.</summary>
     public static void ShouldBeReadyToStart(string output)
@@ -85,12 +85,4 @@ internal static class DeployedApp
         }
         return await client.SendAsync(request);
     }
-}
-
-/// <summary>Marks a test that starts the app as a platform does, and in CI also builds it.</summary>
-public sealed class DeploymentFactAttribute : FactAttribute
-{
-    public DeploymentFactAttribute() => Skip = OperatingSystem.IsLinux()
-        ? Gcloud.MissingReason ?? Emulator.MissingReason
-        : "The platforms build and run on Linux.";
 }

@@ -17,5 +17,5 @@ internal static class Documents
     /// <summary>Returns the variables for Development, where the documents are on the emulator if the client has no embedded
     /// store.</summary>
     public static async Task<(string, string)[]> InDevelopmentAsync(TemporaryFolder folder) =>
-        Improvement.IsMissing ? [("DOTNET_ENVIRONMENT", "Development"), .. await OnEmulatorAsync()] : InFolder(folder);
+        Improvement.IsPresent ? InFolder(folder) : [("DOTNET_ENVIRONMENT", "Development"), .. await OnEmulatorAsync()];
 }

@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace Greeter.Tests.Infrastructure;
 
-/// <summary>The gcloud CLI, offline and without an account.</summary>
+/// <summary>The gcloud CLI, offline and without an account. Tests that use it are skipped if it is missing, but not in CI.</summary>
 internal static class Gcloud
 {
     // gcloud has no command that only reads app.yaml. These are the first steps of its deploy command.
@@ -18,10 +18,6 @@ internal static class Gcloud
             sys.exit(str(e))
         print(json.dumps(yaml_schema_v1.SCHEMA.ConvertValue(info.parsed.ToDict())))
         """;
-
-    /// <summary>Gets what to install if there is no gcloud; null if there is one, and in CI.</summary>
-    public static string? MissingReason { get; } =
-        Repository.IsOnCI || Tool.IsOnPath("gcloud") ? null : "The gcloud CLI is missing. Install it.";
 
     /// <summary>Lists the files that gcloud app deploy would upload: sorted paths, relative to the folder.</summary>
     public static async Task<string[]> ListUploadAsync(string folder)
@@ -42,6 +38,7 @@ internal static class Gcloud
 
     private static async Task<string> RunAsync(string folder, params string[] arguments)
     {
+        Tool.SkipTestIf(Repository.IsOnCI || Tool.IsOnPath("gcloud") ? null : "The gcloud CLI is missing. Install it.");
         using var settings = new TemporaryFolder();
         return await Command.RunAsync(
             folder,
@@ -52,10 +49,4 @@ internal static class Gcloud
             ("CLOUDSDK_CORE_DISABLE_USAGE_REPORTING", "true"),
             ("CLOUDSDK_CORE_CHECK_GCE_METADATA", "false"));
     }
-}
-
-/// <summary>Marks a test that needs the gcloud CLI.</summary>
-public sealed class GcloudFactAttribute : FactAttribute
-{
-    public GcloudFactAttribute() => Skip = Gcloud.MissingReason;
 }

@@ -39,7 +39,7 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
 
     /// <summary>Starts the app on the embedded store, or on the emulator if the client has no embedded store.</summary>
     public static Task<GreeterApp> StartAsync(params (string Key, string Value)[] more) =>
-        StartAsync(Improvement.IsMissing ? Store.Emulator : Store.Embedded, more);
+        StartAsync(Improvement.IsPresent ? Store.Embedded : Store.Emulator, more);
 
     /// <summary>Starts the app with these settings.</summary>
     public static Task<GreeterApp> StartAsync(Store store, params (string Key, string Value)[] more) =>
@@ -52,6 +52,7 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
     private static async Task<GreeterApp> StartAsync(
         Store store, Action<FirestoreCalls> setUpCalls, TimeProvider time, (string Key, string Value)[] more)
     {
+        Assert.SkipUnless(store == Store.Emulator || Improvement.IsPresent, Improvement.EmbeddedStore);
         var settings = new Dictionary<string, string>
         {
             ["urls"] = "http://127.0.0.1:0",

@@ -217,7 +217,7 @@ internal static class DocumentRules
                 value.TimestampValue.Nanos -= value.TimestampValue.Nanos % 1000;
                 break;
             case Value.ValueTypeOneofCase.DoubleValue when double.IsNaN(value.DoubleValue):
-                value.DoubleValue = double.NaN;
+                value.DoubleValue = ValueConverter.NaN;
                 break;
             case Value.ValueTypeOneofCase.MapValue:
                 CheckFields(value.MapValue.Fields, depth + 1, pathBytes + 1);
@@ -258,5 +258,5 @@ internal static class DocumentRules
     private static bool IsNumeric(ReadOnlySpan<char> id) =>
         id.StartsWith("__id") && long.TryParse(id[4..^2], out var number) && number != 0;
 
-    private static RpcException Invalid(string detail) => new(StatusCode.InvalidArgument, detail);
+    private static RpcException Invalid(string detail) => new(new Status(StatusCode.InvalidArgument, detail));
 }

@@ -112,7 +112,7 @@ internal sealed class DocumentStore : IDisposable
     private static Timestamp RoundDown(Timestamp time) =>
         time < EndOfTime
             ? new Timestamp { Seconds = time.Seconds, Nanos = time.Nanos - (time.Nanos % 1000) }
-            : throw new RpcException(StatusCode.InvalidArgument, $"The time {time} is not before the year 9999.");
+            : throw new RpcException(new Status(StatusCode.InvalidArgument, $"The time {time} is not before the year 9999."));
 
     private static Timestamp Latest(Timestamp one, Timestamp other) => one > other ? one : other;
 
@@ -149,7 +149,7 @@ internal sealed class DocumentStore : IDisposable
         }
         catch (Exception e) when (IsDiskFailure(e))
         {
-            throw new RpcException(StatusCode.ResourceExhausted, $"{journal.Path} can't be written: {e.Message}", e);
+            throw new RpcException(new Status(StatusCode.ResourceExhausted, $"{journal.Path} can't be written: {e.Message}", e));
         }
         Replay(entry);
         if (journal.Length > nextCompaction)

@@ -150,7 +150,7 @@ internal sealed class Journal : IDisposable
         }
     }
 
-    private RpcException ChangedByAnother(string change) => new(
+    private RpcException ChangedByAnother(string change) => new(new Status(
         StatusCode.DataLoss,
-        $"{Path} {change}: another program changed it. Restart the app to load the file as it is now, or put it back as it was.");
+        $"{Path} {change}: another program changed it. Restart the app to load the file as it is now, or put it back as it was."));
 }

@@ -1,0 +1,298 @@
+namespace Greeter.Firestore.Tests;
+
+/// <summary>Rare orders of events: the caller hears what is stored, and never something that another order makes wrong.</summary>
+public sealed class ConsistencyTests : IDisposable
+{
+    private readonly SkippingTimeProvider time = new();
+    private readonly TestDatabase database;
+    private readonly DocumentReference stock;
+
+    public ConsistencyTests()
+    {
+        database = TestDatabase.OpenEmbedded(time);
+        stock = database.Db.Document("shop/stock");
+    }
+
+    private static Timestamp LongAgo => Timestamp.FromDateTimeOffset(DateTimeOffset.UnixEpoch.AddSeconds(1));
+
+    private Wire Wire => database.Wire;
+
+    public void Dispose() => database.Dispose();
+
+    [Fact]
+    public async Task Callback_that_fails_on_versions_that_do_not_belong_together_runs_again()
+    {
+        var other = database.Db.Document("shop/other");
+        await stock.SetAsync(new { left = 5 });
+        await other.SetAsync(new { left = 5 });
+        var attempts = 0;
+
+        var sum = await database.Db.RunTransactionAsync(async transaction =>
+        {
+            var first = Left(await transaction.GetSnapshotAsync(stock));
+            if (++attempts == 1)
+            {
+                await stock.SetAsync(new { left = 6 });
+                await other.SetAsync(new { left = 4 });
+            }
+            var sum = first + Left(await transaction.GetSnapshotAsync(other));
+            return sum == 10 ? sum : throw new InvalidOperationException($"The sum is {sum}.");
+        });
+
+        (sum, attempts).Should().Be((10, 2));
+    }
+
+    [Fact]
+    public async Task Exception_of_a_callback_on_consistent_reads_goes_to_the_caller()
+    {
+        var attempts = 0;
+
+        var run = () => database.Db.RunTransactionAsync(async transaction =>
+        {
+            attempts++;
+            await transaction.GetSnapshotAsync(stock);
+            await transaction.GetSnapshotAsync(database.Db.Document("shop/other"));
+            throw new TimeoutException();
+        });
+
+        await run.Should().ThrowAsync<TimeoutException>();
+        attempts.Should().Be(1);
+    }
+
+    [Fact]
+    public async Task Missing_document_that_others_create_and_delete_is_a_conflict_however_often()
+    {
+        var attempts = 0;
+        // Another client creates the document before the commit, and deletes it before the next read.
+        Wire.Respond = (method, earlier, _) => Task.FromResult(
+            method == Wire.Commit && earlier < 5 ? Wire.Failure(StatusCode.AlreadyExists) : null);
+
+        await database.Db.RunTransactionAsync(async transaction =>
+        {
+            attempts++;
+            (await transaction.GetSnapshotAsync(stock)).Exists.Should().BeFalse();
+            transaction.Set(stock, new { left = 2 });
+        });
+
+        attempts.Should().Be(6);
+    }
+
+    [Theory]
+    [InlineData("writes nothing")]
+    [InlineData("writes what is there")]
+    [InlineData("throws")]
+    public async Task Attempt_after_an_ambiguous_commit_does_not_count_if_that_commit_can_still_arrive(string decision)
+    {
+        await stock.SetAsync(new { left = 5 });
+        Wire.Respond = FailCommit(1, StatusCode.Unavailable);
+        var attempts = 0;
+
+        var sell = () => database.Db.RunTransactionAsync(async transaction =>
+        {
+            var left = Left(await transaction.GetSnapshotAsync(stock));
+            if (++attempts == 1)
+            {
+                transaction.Set(stock, new { left = left - 1 });
+            }
+            else if (decision == "writes what is there")
+            {
+                transaction.Set(stock, new { left });
+            }
+            else if (decision == "throws")
+            {
+                throw new TimeoutException("The shop has closed.");
+            }
+            return $"not sold, {left} left";
+        });
+
+        (await sell.Should().ThrowAsync<RpcException>()).Which.StatusCode.Should().Be(StatusCode.Unavailable);
+        attempts.Should().Be(2);
+    }
+
+    [Fact]
+    public async Task Attempt_after_an_ambiguous_commit_counts_if_it_changes_the_document()
+    {
+        await stock.SetAsync(new { left = 5 });
+        Wire.Respond = FailCommit(1, StatusCode.Unavailable);
+
+        (await SellAsync()).Should().Be(4);
+    }
+
+    [Fact]
+    public async Task Attempt_after_an_ambiguous_commit_counts_if_the_document_has_another_version()
+    {
+        await stock.SetAsync(new { left = 5 });
+        var attempts = 0;
+        // The commit arrives, and its response is lost.
+        Wire.AfterResponse = (method, earlier) => method == Wire.Commit && earlier == 1
+            ? throw new RpcException(new Status(StatusCode.Unavailable, "The response is lost."))
+            : Task.CompletedTask;
+
+        var left = await database.Db.RunTransactionAsync(async transaction =>
+        {
+            var left = Left(await transaction.GetSnapshotAsync(stock));
+            if (++attempts == 1)
+            {
+                transaction.Set(stock, new { left = left - 1 });
+            }
+            return left;
+        });
+
+        (left, attempts).Should().Be((4, 2));
+    }
+
+    [Fact]
+    public async Task Document_created_with_a_new_ID_in_each_attempt_does_not_make_a_commit_ambiguous()
+    {
+        Wire.Respond = FailCommit(0, StatusCode.Unavailable);
+        var attempts = 0;
+
+        await database.Db.RunTransactionAsync(async transaction =>
+        {
+            await transaction.GetSnapshotAsync(stock);
+            transaction.Create(database.Db.Document($"shop/order{++attempts}"), new { left = 1 });
+        });
+
+        attempts.Should().Be(2);
+    }
+
+    [Theory]
+    [InlineData(1, StatusCode.NotFound)]
+    [InlineData(1, StatusCode.AlreadyExists)]
+    [InlineData(1, StatusCode.FailedPrecondition)]
+    [InlineData(2, StatusCode.NotFound)]
+    [InlineData(2, StatusCode.AlreadyExists)]
+    [InlineData(2, StatusCode.FailedPrecondition)]
+    public async Task Permanent_failure_goes_to_the_caller_as_it_is_however_few_attempts_are_allowed(int maxAttempts, StatusCode status)
+    {
+        await stock.SetAsync(new { left = 5 });
+        var other = database.Db.Document("shop/other");
+        if (status == StatusCode.AlreadyExists)
+        {
+            await other.SetAsync(new { left = 5 });
+        }
+
+        var run = () => database.Db.RunTransactionAsync(
+            async transaction =>
+            {
+                await transaction.GetSnapshotAsync(stock);
+                if (status == StatusCode.AlreadyExists)
+                {
+                    transaction.Create(other, new { left = 1 });
+                }
+                else
+                {
+                    transaction.Delete(other, status == StatusCode.NotFound ? Precondition.MustExist : Precondition.LastUpdated(LongAgo));
+                }
+            },
+            TransactionOptions.ForMaxAttempts(maxAttempts));
+
+        (await run.Should().ThrowAsync<RpcException>()).Which.StatusCode.Should().Be(status);
+    }
+
+    [Fact]
+    public async Task Callback_that_changes_what_it_read_pauses_before_each_attempt()
+    {
+        await stock.SetAsync(new { left = 0 });
+        var attempts = 0;
+
+        await database.Db.RunTransactionAsync(async transaction =>
+        {
+            await transaction.GetSnapshotAsync(stock);
+            if (++attempts < 20)
+            {
+                await database.Db.RunTransactionAsync(nested =>
+                {
+                    nested.Set(stock, new { left = attempts });
+                    return Task.CompletedTask;
+                });
+            }
+            transaction.Set(stock, new { left = -1 });
+        });
+
+        time.Pauses.Should().HaveCount(19);
+        time.Pauses.Sum(pause => pause.TotalMilliseconds).Should().BeGreaterThan(400);
+    }
+
+    [Fact]
+    public async Task Transaction_whose_callback_threw_accepts_no_reads_and_writes()
+    {
+        Transaction? ended = null;
+
+        await FluentActions.Awaiting(() => database.Db.RunTransactionAsync(transaction =>
+        {
+            ended = transaction;
+            throw new TimeoutException();
+        })).Should().ThrowAsync<TimeoutException>();
+
+        await ended!.Awaiting(transaction => transaction.GetSnapshotAsync(stock)).Should().ThrowAsync<InvalidOperationException>();
+        ended!.Invoking(transaction => transaction.Set(stock, new { left = 1 })).Should().Throw<InvalidOperationException>();
+    }
+
+    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
+    public async Task Cached_snapshot_equals_a_fresh_one_also_with_NaN(Store store)
+    {
+        using var shared = await TestDatabase.OpenAsync(store);
+        var document = shared.Db.Document("values/one");
+        var nan = BitConverter.Int64BitsToDouble(-1);
+        await shared.Db.RunTransactionAsync(transaction =>
+        {
+            transaction.Create(document, new { nan, single = float.NaN, list = new[] { double.NaN } });
+            return Task.CompletedTask;
+        });
+        DocumentSnapshot? cached = null;
+        await shared.Db.RunTransactionAsync(async transaction =>
+        {
+            cached = await transaction.GetSnapshotAsync(document);
+            transaction.Delete(shared.Db.Document("values/other"));
+        });
+
+        shared.Wire.Calls.Should().NotContain(Wire.Read);
+        cached.Should().Be(await document.GetSnapshotAsync());
+    }
+
+    [Fact]
+    public async Task Blocking_on_a_task_does_not_deadlock_under_a_synchronization_context()
+    {
+        using var api = TestDatabase.ConnectToEmulator((await Emulator.SharedAsync()).Host, TimeSpan.FromSeconds(30));
+        var db = new FirestoreDb(Emulator.NewProject(), "(default)", api);
+        var document = db.Document("values/one");
+        var thread = new Thread(() =>
+        {
+            // Runs nothing: a continuation that is posted here never runs.
+            SynchronizationContext.SetSynchronizationContext(new IdleSynchronizationContext());
+            document.SetAsync(new { left = 1 }).Wait();
+            _ = document.GetSnapshotAsync().Result;
+            db.RunTransactionAsync(transaction =>
+            {
+                transaction.Set(document, new { left = 2 });
+                return Task.FromResult(2);
+            }).Wait();
+            document.DeleteAsync().Wait();
+        });
+        thread.IsBackground = true;
+
+        thread.Start();
+
+        thread.Join(TimeSpan.FromSeconds(30)).Should().BeTrue();
+    }
+
+    private static long Left(DocumentSnapshot snapshot) => (long)snapshot.ToDictionary()!["left"]!;
+
+    private static Func<string, int, CancellationToken, Task<object?>> FailCommit(int number, StatusCode status) =>
+        (method, earlier, _) => Task.FromResult(method == Wire.Commit && earlier == number ? Wire.Failure(status) : null);
+
+    private Task<long> SellAsync() => database.Db.RunTransactionAsync(async transaction =>
+    {
+        var left = Left(await transaction.GetSnapshotAsync(stock)) - 1;
+        transaction.Set(stock, new { left });
+        return left;
+    });
+
+    private sealed class IdleSynchronizationContext : SynchronizationContext
+    {
+        public override void Post(SendOrPostCallback d, object? state)
+        {
+        }
+    }
+}

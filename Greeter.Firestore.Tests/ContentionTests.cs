@@ -1,0 +1,142 @@
+namespace Greeter.Firestore.Tests;
+
+/// <summary>Contention with other processes: after several conflicts, a transaction locks the document in Firestore.</summary>
+public sealed class ContentionTests : IAsyncLifetime
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    private TestDatabase database = null!;
+    private DocumentReference document = null!;
+
+    private Wire Wire => database.Wire;
+
+    public async ValueTask InitializeAsync()
+    {
+        database = await TestDatabase.OpenAsync(Store.Emulator);
+        document = database.Db.Document("sessions/one");
+        await document.SetAsync(new { views = 0 });
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        database.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    [Fact]
+    public async Task Transaction_locks_the_document_after_six_to_eleven_conflicts_and_then_succeeds()
+    {
+        var attempts = 0;
+        Task? late = null;
+
+        var views = await database.Db.RunTransactionAsync(async transaction =>
+        {
+            attempts++;
+            var views = await CountAsync(transaction);
+            // Another process is always faster. Firestore holds its write back while the document is locked.
+            late = database.OpenAnother().RunTransactionAsync(CountAsync);
+            await Task.WhenAny(late, Task.Delay(TimeSpan.FromMilliseconds(300)));
+            return views;
+        }).WaitAsync(Patience);
+
+        var conflicts = attempts - 1;
+        conflicts.Should().BeInRange(6, 11);
+        views.Should().Be(attempts, "each conflict was a view of the other process");
+        Wire.Reads.Should().ContainSingle(read => read.NewTransaction != null);
+        Wire.Commits.Should().ContainSingle(commit => !commit.Transaction.IsEmpty)
+            .Which.Writes.Should().OnlyContain(write => write.CurrentDocument.UpdateTime != null, "the precondition is sent all the same");
+        await late!.WaitAsync(Patience);
+        (await database.Db.RunTransactionAsync(CountAsync)).Should().Be(attempts + 2);
+        Wire.Calls.Should().NotContain(Wire.Rollback);
+    }
+
+    [Fact]
+    public async Task Lock_in_Firestore_is_released_if_the_callback_fails()
+    {
+        FailCommits(20, StatusCode.FailedPrecondition);
+        var run = () => database.Db.RunTransactionAsync(async transaction =>
+        {
+            await CountAsync(transaction);
+            if (Wire.Reads.Any(read => read.NewTransaction is not null))
+            {
+                throw new TimeoutException();
+            }
+            await ChangeAsync();
+            return true;
+        });
+
+        await run.Should().ThrowAsync<TimeoutException>();
+
+        Wire.Respond = null;
+        // The emulator lets a write wait for 2 s.
+        await document.SetAsync(new { views = 1 }).WaitAsync(TimeSpan.FromSeconds(1.5));
+        Wire.Calls.Should().Contain(Wire.Rollback);
+    }
+
+    [Fact]
+    public async Task Two_to_seven_attempts_without_a_lock_follow_one_that_Firestore_aborted()
+    {
+        var commits = new List<bool>();
+        Wire.Respond = (method, _, _) =>
+        {
+            if (method != Wire.Commit)
+            {
+                return Task.FromResult<object?>(null);
+            }
+            var isLocked = !Wire.Commits.Last().Transaction.IsEmpty;
+            commits.Add(isLocked);
+            return Task.FromResult<object?>(commits.Count(each => each) == 3
+                ? null
+                : Wire.Failure(isLocked ? StatusCode.Aborted : StatusCode.FailedPrecondition));
+        };
+
+        // The document changes, so that the statuses are conflicts.
+        await database.Db.RunTransactionAsync(async transaction =>
+        {
+            var views = await CountAsync(transaction);
+            if (Wire.Reads.Last().NewTransaction is null)
+            {
+                await ChangeAsync();
+            }
+            return views;
+        }).WaitAsync(Patience);
+
+        var locked = Enumerable.Range(0, commits.Count).Where(i => commits[i]).ToList();
+        locked.Should().HaveCount(3);
+        locked[0].Should().BeInRange(6, 11);
+        locked.Zip(locked.Skip(1), (one, next) => next - one - 1).Should().OnlyContain(between => between >= 2 && between <= 7);
+        Wire.Calls.Count(call => call == Wire.Rollback).Should().Be(2, "the failed attempts release their locks");
+    }
+
+    [Theory]
+    [InlineData(StatusCode.Aborted)]
+    [InlineData(StatusCode.Unavailable)]
+    public async Task Read_that_fails_to_lock_is_followed_by_an_attempt_without_a_lock(StatusCode status)
+    {
+        Wire.Respond = (method, earlier, _) => Task.FromResult(
+            method == Wire.Read && Wire.Reads.Last().NewTransaction is not null ? Wire.Failure(status)
+            : method == Wire.Commit && !Wire.Reads.Any(read => read.NewTransaction is not null) ? Wire.Failure(StatusCode.Aborted)
+            : null);
+
+        (await database.Db.RunTransactionAsync(CountAsync).WaitAsync(Patience)).Should().Be(1);
+
+        Wire.Reads.Should().ContainSingle(read => read.NewTransaction != null, "the read isn't sent again");
+    }
+
+    private async Task<long> CountAsync(Transaction transaction)
+    {
+        var views = (long)(await transaction.GetSnapshotAsync(document)).ToDictionary()!["views"]! + 1;
+        transaction.Set(document, new { views });
+        return views;
+    }
+
+    private void FailCommits(int count, StatusCode status) => Wire.Fail(Wire.Commit, [.. Enumerable.Repeat(status, count)]);
+
+    /// <summary>Changes the document without the wire.</summary>
+    private async Task ChangeAsync()
+    {
+        using var api = TestDatabase.ConnectToEmulator((await Emulator.SharedAsync()).Host, TimeSpan.FromSeconds(30));
+        await new FirestoreDb(database.Db.ProjectId, "(default)", api).Document("sessions/one")
+            .SetAsync(new { change = $"{Guid.NewGuid()}", views = 0 });
+    }
+}

@@ -1,0 +1,44 @@
+using Greeter.Firestore.V1;
+
+namespace Greeter.Firestore.Transactions;
+
+using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
+
+/// <summary>The commits of a transaction that failed without an answer from Firestore: it may have applied them, or may still do
+/// so.</summary>
+internal sealed class AmbiguousCommits
+{
+    private readonly List<(RpcException Failure, Dictionary<string, Timestamp?> Versions)> commits = [];
+
+    /// <summary>Adds a failed commit.</summary>
+    public void Add(RpcException failure, Attempt attempt)
+    {
+        // A document that the callback wrote without having read it isn't checked: a new session's ID is new in each attempt, and an
+        // orphan is allowed.
+        var versions = attempt.Writes.Select(WriteExtensions.Name).Where(attempt.Reads.ContainsKey).Distinct()
+            .ToDictionary(name => name, name => attempt.Reads[name].Found?.UpdateTime);
+        if (versions.Count > 0)
+        {
+            commits.Add((failure, versions));
+        }
+    }
+
+    /// <summary>Throws the failure of a commit that may still be applied after this attempt.</summary>
+    /// <remarks>A commit is applied only if all of its documents still have the versions that it requires. So one document with
+    /// another version rules it out. A write that changes nothing keeps the version.</remarks>
+    /// <param name="attempt">The attempt that would end the transaction.</param>
+    /// <param name="response">The response to its commit; null if there is none.</param>
+    /// <exception cref="RpcException">The failure.</exception>
+    public void ThrowIfPending(Attempt attempt, CommitResponse? response)
+    {
+        foreach (var (failure, versions) in commits)
+        {
+            var isRuledOut = versions.Any(required =>
+                attempt.TryGetLastVersion(required.Key, response, out var version) && !Equals(version, required.Value));
+            if (!isRuledOut)
+            {
+                throw new RpcException(failure.Status, failure.Message);
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+namespace Greeter.Firestore.Transactions;
+
+/// <summary>
+/// The one document lock that a transaction holds at most, over all its attempts. Correctness doesn't depend on it: a transaction
+/// without a lock conflicts, and runs again.
+/// </summary>
+/// <remarks>Thread-safe: concurrent reads of the transaction share it, and a read can outlive the transaction.</remarks>
+/// <param name="isEnabled">Whether the transaction takes locks.</param>
+/// <param name="maxWait">How long one read waits for a lock.</param>
+internal sealed class HeldLock(bool isEnabled, TimeSpan maxWait)
+{
+    private readonly Lock access = new();
+    private DocumentLock? current;
+    private bool isHeld;
+    private bool hasEnded = !isEnabled;
+
+    /// <summary>Takes a document's lock, unless the transaction already holds one or waits for one.</summary>
+    public async ValueTask AcquireAsync(DocumentLock wanted, CancellationToken cancellationToken)
+    {
+        lock (access)
+        {
+            if (hasEnded || current is not null || !wanted.IsLockable)
+            {
+                return;
+            }
+            current = wanted;
+        }
+        var isAcquired = false;
+        try
+        {
+            isAcquired = await wanted.AcquireAsync(maxWait, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            Complete(wanted, isAcquired);
+        }
+    }
+
+    /// <summary>Releases the lock, if the transaction holds one, or only if it is this document's.</summary>
+    public void Release(DocumentLock? only = null)
+    {
+        DocumentLock released;
+        lock (access)
+        {
+            if (!isHeld || (only is not null && only != current))
+            {
+                return;
+            }
+            released = current!;
+            (current, isHeld) = (null, false);
+        }
+        released.Release();
+    }
+
+    /// <summary>Releases the lock, and takes none any more.</summary>
+    public void End()
+    {
+        lock (access)
+        {
+            hasEnded = true;
+        }
+        Release();
+    }
+
+    private void Complete(DocumentLock wanted, bool isAcquired)
+    {
+        lock (access)
+        {
+            isHeld = isAcquired && !hasEnded;
+            current = isHeld ? wanted : null;
+            if (isHeld || !isAcquired)
+            {
+                return;
+            }
+        }
+        // The transaction has ended meanwhile.
+        wanted.Release();
+    }
+}

@@ -1,0 +1,142 @@
+using System.Diagnostics;
+using Google.Protobuf;
+using Greeter.Firestore.V1;
+using Grpc.Net.Client;
+
+namespace Greeter.Firestore.Transport;
+
+/// <summary>Calls Cloud Firestore or an emulator with gRPC.</summary>
+internal sealed class GrpcFirestoreApi : IFirestoreApi
+{
+    /// <summary>Firestore's limit of a request in bytes.</summary>
+    /// <remarks>Source: https://firebase.google.com/docs/firestore/quotas#writes_and_transactions</remarks>
+    private const int MaxRequestSize = 10 << 20;
+
+    private readonly GrpcChannel channel;
+    private readonly V1.Firestore.FirestoreClient stub;
+    private readonly bool isEmulator;
+    private readonly string server;
+    private readonly TimeSpan timeout;
+
+    /// <param name="address">The server; <c>https</c> unless it is an emulator.</param>
+    /// <param name="credentials">The credentials of each call; they are sent over TLS only. Null for an emulator.</param>
+    /// <param name="timeout">The deadline of a call.</param>
+    /// <param name="handler">Sends the requests; disposed of with this object.</param>
+    public GrpcFirestoreApi(Uri address, CallCredentials? credentials, TimeSpan timeout, HttpMessageHandler handler)
+    {
+        (isEmulator, server, this.timeout) = (credentials is null, address.Authority, timeout);
+        channel = GrpcChannel.ForAddress(address, new GrpcChannelOptions
+        {
+            Credentials = credentials is null
+                ? ChannelCredentials.Insecure
+                : ChannelCredentials.Create(ChannelCredentials.SecureSsl, credentials),
+            DisposeHttpClient = true,
+            HttpHandler = handler,
+        });
+        stub = new(channel);
+    }
+
+    public void Dispose() => channel.Dispose();
+
+    public Task<BatchGetDocumentsResponse> BatchGetDocumentsAsync(
+        BatchGetDocumentsRequest request, CancellationToken cancellationToken) => CallAsync(
+            nameof(stub.BatchGetDocuments),
+            request.Database,
+            async options =>
+            {
+                using var call = stub.BatchGetDocuments(request, options);
+                var response = new BatchGetDocumentsResponse();
+                // The ID of a new transaction can be in a message of its own.
+                while (await call.ResponseStream.MoveNext(CancellationToken.None).ConfigureAwait(false))
+                {
+                    response.MergeFrom(call.ResponseStream.Current);
+                }
+                return response;
+            },
+            cancellationToken);
+
+    public Task<CommitResponse> CommitAsync(CommitRequest request, CancellationToken cancellationToken) => CallAsync(
+        nameof(stub.Commit),
+        request.Database,
+        async options =>
+        {
+            // The server would say so, too, but only while it receives the request.
+            if (request.CalculateSize() > MaxRequestSize)
+            {
+                throw new RpcException(new Status(StatusCode.ResourceExhausted, $"The commit has more than {MaxRequestSize} bytes."));
+            }
+            using var call = stub.CommitAsync(request, options);
+            return await call.ResponseAsync.ConfigureAwait(false);
+        },
+        cancellationToken);
+
+    public Task RollbackAsync(RollbackRequest request, CancellationToken cancellationToken) => CallAsync(
+        nameof(stub.Rollback),
+        request.Database,
+        async options =>
+        {
+            using var call = stub.RollbackAsync(request, options);
+            return await call.ResponseAsync.ConfigureAwait(false);
+        },
+        cancellationToken);
+
+    private async Task<T> CallAsync<T>(
+        string method, string database, Func<CallOptions, Task<T>> call, CancellationToken cancellationToken)
+    {
+        var started = Stopwatch.GetTimestamp();
+        var status = StatusCode.Cancelled;
+        try
+        {
+            var response = await call(new CallOptions(CreateHeaders(database), DateTime.UtcNow + timeout, cancellationToken))
+                .ConfigureAwait(false);
+            status = StatusCode.OK;
+            return response;
+        }
+        // A cancelled call may also end with the failure of its connection or its access token.
+        catch (Exception e) when (cancellationToken.IsCancellationRequested)
+        {
+            throw new OperationCanceledException($"The call of {method} was cancelled.", e, cancellationToken);
+        }
+        catch (RpcException e)
+        {
+            var failure = Explain(method, e);
+            status = failure.StatusCode;
+            throw failure;
+        }
+        finally
+        {
+            ClientMetrics.RecordCall(method, started, status);
+        }
+    }
+
+    private Metadata CreateHeaders(string database)
+    {
+        // https://google.aip.dev/client-libraries/4222, and the header that earlier front ends read instead
+        var headers = new Metadata
+        {
+            { "x-goog-request-params", $"database={Uri.EscapeDataString(database)}" },
+            { "google-cloud-resource-prefix", database },
+        };
+        if (isEmulator)
+        {
+            // With this token the emulator skips its security rules, as Cloud Firestore does for a service account.
+            headers.Add("authorization", "Bearer owner");
+        }
+        return headers;
+    }
+
+    /// <summary>Completes the status of a failure that isn't Firestore's.</summary>
+    private RpcException Explain(string method, RpcException e) => e.StatusCode switch
+    {
+        StatusCode.DeadlineExceeded when e.Status.Detail.Length == 0 => new RpcException(
+            new Status(e.StatusCode, $"{server} did not respond to {method} in {timeout.TotalSeconds} s.", e)),
+        // The library's status for a response that isn't gRPC's. The caller didn't cancel the call.
+        StatusCode.Cancelled => new RpcException(new Status(StatusCode.Unknown, $"{server}: {e.Status.Detail}", e)),
+        _ when e.Status.DebugException is InvalidProtocolBufferException invalid => new RpcException(
+            new Status(StatusCode.Internal, $"{server}: {invalid.Message}", invalid)),
+        // The connection failed.
+        _ when e.Status.DebugException is { } cause => new RpcException(
+            new Status(e.StatusCode, $"{server}: {cause.GetBaseException().Message}", cause)),
+        _ => e,
+    };
+}
