@@ -34,9 +34,7 @@ public sealed class FirestoreDbBuilder
     public EmulatorDetection EmulatorDetection
     {
         get;
-        set => field = Enum.IsDefined(value)
-            ? value
-            : throw new ArgumentException($"{value} isn't a value of {nameof(EmulatorDetection)}.", nameof(value));
+        set => field = GaxPreconditions.CheckEnumValue(value, nameof(value));
     }
 
     /// <summary>Creates the database.</summary>
