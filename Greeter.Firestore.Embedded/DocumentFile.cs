@@ -13,16 +13,19 @@ internal sealed class DocumentFile : IDisposable
     private readonly string path;
     private readonly SqliteConnection connection;
     // SQLite compiles each of them once.
-    private readonly SqliteCommand begin, find, write, delete, commit;
+    private readonly SqliteCommand begin, lastTime, find, write, delete, commit;
 
     private DocumentFile(string path)
     {
         this.path = path;
         var settings = new SqliteConnectionStringBuilder { DataSource = path, DefaultTimeout = 1, Pooling = false };
         connection = new SqliteConnection(settings.ToString());
-        begin = CreateCommand("BEGIN IMMEDIATE; SELECT microseconds FROM clock");
-        find = CreateCommand("SELECT microseconds, fields, create_time, update_time FROM clock LEFT JOIN documents ON name = $1", 1);
-        write = CreateCommand("REPLACE INTO documents (name, fields, create_time, update_time) VALUES ($1, $2, $3, $4)", 4);
+        begin = CreateCommand("BEGIN IMMEDIATE");
+        lastTime = CreateCommand("SELECT microseconds FROM clock");
+        find = CreateCommand("SELECT fields, create_time, update_time FROM documents WHERE name = $1", 1);
+        write = CreateCommand(
+            "INSERT INTO documents (name, fields, create_time, update_time) VALUES ($1, $2, $3, $4) "
+            + "ON CONFLICT (name) DO UPDATE SET fields = $2, create_time = $3, update_time = $4", 4);
         delete = CreateCommand("DELETE FROM documents WHERE name = $1", 1);
         commit = CreateCommand("UPDATE clock SET microseconds = $1; COMMIT", 1);
     }
@@ -34,7 +37,7 @@ internal sealed class DocumentFile : IDisposable
         var file = new DocumentFile(Path.Combine(Path.GetFullPath(folder), "documents.db"));
         try
         {
-            file.Create();
+            file.Create(folder);
             file.Open();
             return file;
         }
@@ -47,18 +50,19 @@ internal sealed class DocumentFile : IDisposable
 
     public void Dispose() => connection.Dispose();
 
-    /// <summary>Begins a transaction that writes. Waits up to a second for that of another process.</summary>
-    /// <returns>The time of the last change of any document in microseconds since 1970.</returns>
-    public long Begin() => (long)Execute(begin)!;
+    /// <summary>Gets the time of the last change of any document in microseconds since 1970.</summary>
+    public long LastTime => (long)Execute(lastTime)!;
 
-    /// <summary>Returns a document, or null if it doesn't exist, and the time of the last change of any document.</summary>
+    /// <summary>Begins a transaction that writes. Waits up to a second for that of another process.</summary>
+    public void Begin() => Execute(begin);
+
+    /// <summary>Returns a document; null if it doesn't exist.</summary>
     /// <exception cref="RpcException">DATA_LOSS: somebody edited the document, and it isn't valid.</exception>
-    public (Document? Document, long LastTime) Find(string name)
+    public Document? Find(string name)
     {
         find.Parameters[0].Value = name;
         using var row = find.ExecuteReader();
-        row.Read();
-        return (row.IsDBNull(1) ? null : Parse(name, row), row.GetInt64(0));
+        return row.Read() ? Parse(name, row) : null;
     }
 
     /// <summary>Writes a document in the transaction; deletes it if it is null.</summary>
@@ -78,8 +82,9 @@ internal sealed class DocumentFile : IDisposable
     /// <param name="time">The time of the commit in microseconds since 1970.</param>
     public void Commit(long time) => Execute(commit, time);
 
-    /// <summary>Rolls the transaction back. Changes nothing if there is none.</summary>
-    public void Rollback() => raw.sqlite3_exec(connection.Handle, "ROLLBACK");
+    /// <summary>Rolls the transaction back if it is still open.</summary>
+    public void Rollback() =>
+        _ = raw.sqlite3_get_autocommit(connection.Handle) == 0 ? raw.sqlite3_exec(connection.Handle, "ROLLBACK") : raw.SQLITE_OK;
 
     /// <summary>Checks that the open file is still the one at the path, because a deleted file can still be read and written.</summary>
     /// <exception cref="RpcException">DATA_LOSS: it isn't.</exception>
@@ -133,9 +138,8 @@ internal sealed class DocumentFile : IDisposable
         return command;
     }
 
-    private void Create()
+    private void Create(string folder)
     {
-        var folder = Path.GetDirectoryName(path)!;
         if (OperatingSystem.IsWindows())
         {
             Directory.CreateDirectory(folder);
@@ -161,17 +165,18 @@ internal sealed class DocumentFile : IDisposable
         Execute("PRAGMA journal_mode = WAL");
         using var schema = new StreamReader(typeof(DocumentFile).Assembly.GetManifestResourceStream("documents.sql")!);
         Execute(schema.ReadToEnd());
+        _ = (Find(""), LastTime);
+        Execute("COMMIT");
         raw.sqlite3_db_config(connection.Handle, raw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, out _);
-        Find("");
     }
 
     private Document Parse(string name, SqliteDataReader row)
     {
         try
         {
-            var fields = UnicodeText.StrictUtf8.GetString(row.GetFieldValue<byte[]>(1));
+            var fields = UnicodeText.StrictUtf8.GetString(row.GetFieldValue<byte[]>(0));
             var document = Document.Parser.ParseJson(
-                $$"""{"fields":{{fields}},"createTime":"{{row.GetString(2)}}","updateTime":"{{row.GetString(3)}}"}""");
+                $$"""{"fields":{{fields}},"createTime":"{{row.GetString(1)}}","updateTime":"{{row.GetString(2)}}"}""");
             document.Name = name;
             DocumentRules.Check(document.Fields);
             return document;

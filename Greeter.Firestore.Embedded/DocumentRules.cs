@@ -9,8 +9,8 @@ using Condition = Greeter.Firestore.V1.Precondition.ConditionTypeOneofCase;
 using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
 /// <summary>
-/// The limits and rules of Firestore, with the statuses of Google's emulator; EmbeddedEqualsEmulatorTests compares both.
-/// Source: https://cloud.google.com/firestore/quotas#collections_documents_and_fields
+/// The limits and rules of Firestore. Each check fails with INVALID_ARGUMENT, as on Google's emulator; EmbeddedEqualsEmulatorTests compares
+/// both. Source: https://cloud.google.com/firestore/quotas#collections_documents_and_fields
 /// </summary>
 internal static class DocumentRules
 {
@@ -20,12 +20,10 @@ internal static class DocumentRules
     private const int MaxDepth = ValueConverter.MaxDepth;
 
     /// <summary>Checks a read.</summary>
-    /// <exception cref="RpcException">INVALID_ARGUMENT.</exception>
     public static void Check(BatchGetDocumentsRequest request) => CheckNames(request.Database, request.Documents);
 
     /// <summary>Checks a commit, and normalizes its values as Firestore does: timestamps are rounded down to microseconds, and there is one
     /// NaN and one zero in points.</summary>
-    /// <exception cref="RpcException">INVALID_ARGUMENT.</exception>
     public static void Check(CommitRequest request)
     {
         CheckNames(request.Database, request.Writes.Select(WriteExtensions.Name));
@@ -36,7 +34,6 @@ internal static class DocumentRules
     }
 
     /// <summary>Checks fields, and normalizes their values.</summary>
-    /// <exception cref="RpcException">INVALID_ARGUMENT.</exception>
     public static void Check(MapField<string, Value> fields)
     {
         foreach (var (name, value) in fields)
@@ -47,7 +44,6 @@ internal static class DocumentRules
 
     /// <summary>Checks the size of a document, which differs from Firestore's by a few bytes a field:
     /// https://firebase.google.com/docs/firestore/storage-size</summary>
-    /// <exception cref="RpcException">INVALID_ARGUMENT.</exception>
     public static void CheckSize(Document? document) => Require(
         document is null || document.CalculateSize() - document.Name.Length <= MaxDocumentBytes, document?.Name, "is too large");
 

@@ -42,9 +42,7 @@ internal sealed class EmbeddedFirestore(DocumentFile file, TimeProvider time) : 
         }
         try
         {
-            var response = call();
-            file.ThrowIfMoved();
-            return response;
+            return call();
         }
         catch (SqliteException e)
         {
@@ -61,8 +59,9 @@ internal sealed class EmbeddedFirestore(DocumentFile file, TimeProvider time) : 
     {
         DocumentRules.Check(request);
         var name = request.Documents.Single();
-        var (document, lastTime) = file.Find(name);
-        var readTime = ToTimestamp(Math.Max(Now, lastTime));
+        var document = file.Find(name);
+        var readTime = ToTimestamp(Math.Max(Now, file.LastTime));
+        file.ThrowIfMoved();
         return document is null
             ? new BatchGetDocumentsResponse { Missing = name, ReadTime = readTime }
             : new BatchGetDocumentsResponse { Found = document, ReadTime = readTime };
@@ -71,9 +70,10 @@ internal sealed class EmbeddedFirestore(DocumentFile file, TimeProvider time) : 
     private CommitResponse Commit(CommitRequest request)
     {
         DocumentRules.Check(request);
-        // Also if the clock was set back, each change has a time of its own: preconditions tell versions apart by their times.
-        var microseconds = Math.Max(Now, file.Begin() + 1);
+        file.Begin();
         file.ThrowIfMoved();
+        // Also if the clock was set back, each change has a time of its own: preconditions tell versions apart by their times.
+        var microseconds = Math.Max(Now, file.LastTime + 1);
         var commitTime = ToTimestamp(microseconds);
         var documents = new Dictionary<string, (Document? Before, Document? After)>();
         foreach (var write in request.Writes)
@@ -81,7 +81,7 @@ internal sealed class EmbeddedFirestore(DocumentFile file, TimeProvider time) : 
             var name = write.Name();
             if (!documents.TryGetValue(name, out var document))
             {
-                var (current, _) = file.Find(name);
+                var current = file.Find(name);
                 Preconditions.Check(write.CurrentDocument, name, current);
                 document = (current, current);
             }
