@@ -9,7 +9,7 @@ internal sealed partial record FirestoreDatabase
     {
         if (Array.Find(PlatformVariables, name => !IsNotSet(builder.Configuration[name])) is { } variable)
         {
-            throw new InvalidOperationException(
+            throw new SettingException(
                 $"The embedded store is for Development on your own machine, but {variable} is set, as on a platform. Unset "
                 + "ASPNETCORE_ENVIRONMENT, or set GOOGLE_CLOUD_PROJECT to the project with the sessions.");
         }
