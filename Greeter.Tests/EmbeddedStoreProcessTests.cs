@@ -1,9 +1,10 @@
 using System.Collections.Concurrent;
+using System.Net;
 using Greeter.Tests.Infrastructure;
 
 namespace Greeter.Tests;
 
-/// <summary>The app on the embedded store, killed under load.</summary>
+/// <summary>The app on the embedded store, killed under load, or with an edited file.</summary>
 [Trait("Category", "Slow")]
 public class EmbeddedStoreProcessTests
 {
@@ -48,6 +49,23 @@ public class EmbeddedStoreProcessTests
         {
             await ViewAsync(lastClient, acknowledged, visitor);
         }
+    }
+
+    [Fact(Skip = Improvement.EmbeddedStore, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
+    public async Task Failure_after_the_file_was_edited_logs_advice_about_the_file()
+    {
+        using var folder = new TemporaryFolder();
+        await using var app = await GreeterProcess.StartAsync(Documents.InFolder(folder));
+        await app.VisitAsync();
+        foreach (var file in Directory.GetFiles(folder.Path).Where(file => Path.GetFileName(file) != "lock"))
+        {
+            await File.WriteAllTextAsync(file, "edited");
+        }
+
+        (await app.VisitAsync()).Status.Should().Be(HttpStatusCode.ServiceUnavailable);
+
+        (await app.WaitForLineAsync(" ERR] ", TimeSpan.FromSeconds(30))).Should().Contain(folder.Path).And.Contain("restore or delete")
+            .And.NotContain("quota");
     }
 
     private static HttpClient CreateClient(GreeterProcess app) =>

@@ -164,7 +164,9 @@ public partial class LogTests(LogTests.FailingApp app) : IClassFixture<LogTests.
         {
             firestore = await FakeServer.StartAsync(AnswerAsync);
             Process = await GreeterProcess.StartAsync(
-                ("FIRESTORE_EMULATOR_HOST", firestore.Authority), ("GOOGLE_CLOUD_PROJECT", "log-test"), ("ASPNETCORE_ENVIRONMENT", Environment));
+                ("ASPNETCORE_ENVIRONMENT", Environment),
+                ("FIRESTORE_EMULATOR_HOST", firestore.Authority),
+                ("GOOGLE_CLOUD_PROJECT", "log-test"));
         }
 
         public async ValueTask DisposeAsync()

@@ -79,8 +79,8 @@ internal sealed partial class HostileRequests(int seed, IReadOnlyList<string> se
         "X-Cloud-Trace-Context: " + new string('\u0001', 32) + "/1",
         "X-Cloud-Trace-Context: 0af7651916cd43dd8448eb211c80319c/1;o=1", "X-Cloud-Trace-Context: " + new string('/', 5000),
         "Expect: x", "Expect: 100-continue", "Range: bytes=0-", "If-None-Match: *", "If-Modified-Since: x", "Upgrade: websocket",
-        "Upgrade: h2c", "Accept: \u0001\u007f", "Accept-Encoding: *;q=x", "A: \u0080\u00ff", "Authorization: Basic \u0001", "Content-Type: \"",
-        "TE: x", "Trailer: a", "Keep-Alive: timeout=0", "Range:", "Request-Id: |x.",
+        "Upgrade: h2c", "Accept: \u0001\u007f", "Accept-Encoding: *;q=x", "A: \u0080\u00ff", "Authorization: Basic \u0001",
+        "Content-Type: \"", "TE: x", "Trailer: a", "Keep-Alive: timeout=0", "Range:", "Request-Id: |x.",
         "A: " + new string('v', 5000),
     ];
     private static readonly string[] OtherCookies =

@@ -1,7 +1,8 @@
 using System.Diagnostics;
 
 /// <summary>A bug in the app, for a process with <c>DOTNET_STARTUP_HOOKS</c>: an exception while the host is built.</summary>
-/// <remarks>The runtime looks for this name: https://github.com/dotnet/runtime/blob/main/docs/design/features/host-startup-hook.md</remarks>
+/// <remarks>The runtime looks for this name:
+/// https://github.com/dotnet/runtime/blob/main/docs/design/features/host-startup-hook.md</remarks>
 internal sealed class StartupHook : IObserver<DiagnosticListener>, IObserver<KeyValuePair<string, object?>>
 {
     public const string Message = "This is a bug.";
