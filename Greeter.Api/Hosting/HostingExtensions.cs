@@ -1,5 +1,6 @@
 using System.Text;
 using Greeter.Api.Logging;
+using Microsoft.Net.Http.Headers;
 
 namespace Greeter.Api.Hosting;
 
@@ -16,7 +17,8 @@ internal static class HostingExtensions
         {
             kestrel.AddServerHeader = false;
             // By default, a byte above 0x7F that isn't UTF-8 in any header, such as another site's cookie, is 400.
-            kestrel.RequestHeaderEncodingSelector = _ => Encoding.Latin1;
+            // Kestrel can't read a long Content-Length in another encoding than its own.
+            kestrel.RequestHeaderEncodingSelector = name => name == HeaderNames.ContentLength ? null : Encoding.Latin1;
         });
         builder.RemoveDefaultForwardedHeaders();
         builder.Services.AddProxyAndHttps();

@@ -57,8 +57,8 @@ internal static class LoggingExtensions
         app.UseSerilogRequestLogging(options =>
         {
             options.MessageTemplate = "{RequestMethod} {RequestPath} responded {StatusCode} in {Elapsed:0.0} ms";
-            // A failure has an entry of its own.
-            options.GetLevel = (_, _, _) => LogEventLevel.Information;
+            // A failure has an entry of its own. An exception here means that the client has disconnected.
+            options.GetLevel = (_, _, exception) => exception is null ? LogEventLevel.Information : LogEventLevel.Verbose;
             options.GetMessageTemplateProperties = (context, _, elapsed, status) =>
             [
                 new("RequestMethod", new ScalarValue(context.Request.Method)),
