@@ -241,7 +241,7 @@ public class AppTests
     [InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Concurrent_views_of_one_session_get_each_number_once(Store store)
     {
-        await using var app = await GreeterApp.StartAsync(store);
+        await using var app = await GreeterApp.StartAsync(store, ("Request:Timeout", "00:00:30"));
         var id = (await app.VisitAsync()).Id!;
 
         var views = new System.Collections.Concurrent.ConcurrentBag<long>();
