@@ -193,8 +193,20 @@ public sealed class CredentialTests : IDisposable
 
         exitCode.Should().Be(1);
         JsonDocument.Parse(output).RootElement.GetProperty("message").GetString().Should()
-            .StartWith($"Greeter can't start. The metadata server at {metadata.Authority} didn't return the project ID: ")
-            .And.EndWith("Set GOOGLE_CLOUD_PROJECT.");
+            .StartWith("Greeter can't start. ").And.Contain("the metadata server didn't return it. Set GOOGLE_CLOUD_PROJECT");
+    }
+
+    [Fact(Skip = Improvement.Advice, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
+    public async Task Proxy_between_the_app_and_the_metadata_server_is_named()
+    {
+        await using var proxy = await FakeServer.StartAsync(
+            context => Task.FromResult(context.Response.StatusCode = 502), HttpProtocols.Http1, null);
+
+        var (exitCode, output) = await GreeterProcess.RunAsync(
+            [], ("PORT", "0"), ("HOME", folder.Path), ("GCE_METADATA_HOST", "192.0.2.1"), ("HTTP_PROXY", $"{proxy.Address}"));
+
+        exitCode.Should().Be(1);
+        JsonDocument.Parse(output).RootElement.GetProperty("message").GetString().Should().Contain("NO_PROXY");
     }
 
     [Fact]

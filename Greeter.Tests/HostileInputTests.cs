@@ -21,7 +21,7 @@ public class HostileInputTests
     [InlineData(400, "\u0016\u0003\u0001\0\u00c8\u0001\0\0\u00c4\u0003\u0003\r\n\r\n")]
     [InlineData(400, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n")]
     [InlineData(400, $"GET / HTTP/1.1\r\nHost: b\r\n{Last}")]
-    [InlineData(400, "GET / HTTP/1.1\r\nX-Forwarded-Proto: http\r\nHost: xn--\r\nConnection: close\r\n\r\n")]
+    [InlineData(308, "GET / HTTP/1.1\r\nX-Forwarded-Proto: http\r\nHost: xn--\r\nConnection: close\r\n\r\n")]
     [InlineData(200, $"GET / HTTP/1.1\r\nX-Forwarded-Proto: ht tp\r\nX-Original-Proto: http\r\nX-Original-URL: /x\r\n{Last}")]
     [InlineData(200, $"GET / HTTP/1.1\r\ntraceparent: 00-00000000000000000000000000000000-0-0\r\ntracestate: ==\r\n{Last}")]
     [InlineData(200, $"GET / HTTP/1.1\r\nX-Cloud-Trace-Context: ////////////////////////////////;o=1\r\n{Last}")]
