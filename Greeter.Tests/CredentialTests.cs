@@ -200,7 +200,12 @@ public sealed class CredentialTests : IDisposable
     public async Task Proxy_between_the_app_and_the_metadata_server_is_named()
     {
         await using var proxy = await FakeServer.StartAsync(
-            context => Task.FromResult(context.Response.StatusCode = 502), HttpProtocols.Http1, null);
+            context =>
+            {
+                context.Response.StatusCode = StatusCodes.Status502BadGateway;
+                return Task.CompletedTask;
+            },
+            HttpProtocols.Http1);
 
         var (exitCode, output) = await GreeterProcess.RunAsync(
             [], ("PORT", "0"), ("HOME", folder.Path), ("GCE_METADATA_HOST", "192.0.2.1"), ("HTTP_PROXY", $"{proxy.Address}"));
