@@ -37,7 +37,8 @@ public sealed class EmbeddedStoreTests : IDisposable
             expected.Add(await FindAsync(store, "0"));
             for (var i = 1; i < 500; i++)
             {
-                await CommitAsync(store, Set($"sessions/{i}", [.. values.Map(0).MapValue.Fields.Select(field => (field.Key, field.Value))]));
+                var fields = values.Map(0).MapValue.Fields;
+                await CommitAsync(store, Set($"sessions/{i}", [.. fields.Select(field => (field.Key, field.Value))]));
                 expected.Add(await FindAsync(store, $"{i}"));
             }
             await CommitAsync(store, Delete("sessions/7"));
@@ -213,7 +214,7 @@ public sealed class EmbeddedStoreTests : IDisposable
         switch (what)
         {
             case "not a database":
-                await File.WriteAllTextAsync(FilePath, string.Concat(Enumerable.Repeat("{\"commitTime\": \"2026-01-31T12:00:00Z\"}\n", 100)));
+                await File.WriteAllLinesAsync(FilePath, Enumerable.Repeat("{\"commitTime\": \"2026-01-31T12:00:00Z\"}", 100));
                 break;
             case "cut off":
                 using (var file = File.OpenWrite(FilePath))
@@ -300,7 +301,8 @@ public sealed class EmbeddedStoreTests : IDisposable
         using (var store = Open())
         {
             await SetViewsAsync(store, "a", 1);
-            foreach (var file in what switch { "log deleted" => ["documents.db-wal"], "folder deleted" => FileNames(), _ => ["documents.db"] })
+            var files = what switch { "log deleted" => ["documents.db-wal"], "folder deleted" => FileNames(), _ => ["documents.db"] };
+            foreach (var file in files)
             {
                 File.Move(Path.Combine(folder.Path, file), Path.Combine(elsewhere.Path, file));
             }
@@ -405,7 +407,8 @@ public sealed class EmbeddedStoreTests : IDisposable
         (await CommitAsync(store, Set($"sessions/{id}", ("views", Integer(views))))).WriteResults[0].UpdateTime;
 
     private static Task<BatchGetDocumentsResponse> ReadAsync(EmbeddedFirestore store, string id) => store.BatchGetDocumentsAsync(
-        new BatchGetDocumentsRequest { Database = Database, Documents = { $"{Database}/documents/sessions/{id}" } }, CancellationToken.None);
+        new BatchGetDocumentsRequest { Database = Database, Documents = { $"{Database}/documents/sessions/{id}" } },
+        CancellationToken.None);
 
     private static async Task<Document?> FindAsync(EmbeddedFirestore store, string id) => (await ReadAsync(store, id)).Found;
 

@@ -40,7 +40,8 @@ public class ProcessTests
         foreach (var (editor, reader) in new[] { (one, other), (other, one) })
         {
             (await reader.VisitAsync(id)).Status.Should().Be(HttpStatusCode.OK);
-            await RunAsync("UPDATE documents SET fields = json_set(fields, '$.views.integerValue', '41', '$.greeting.stringValue', 'Olá')");
+            await RunAsync(
+                "UPDATE documents SET fields = json_set(fields, '$.views.integerValue', '41', '$.greeting.stringValue', 'Olá')");
             (await editor.VisitAsync(id)).Should().Match<Visit>(visit => visit.Views == 42 && visit.Greeting == "Olá");
             (await reader.VisitAsync(id)).Views.Should().Be(43);
         }
