@@ -4,9 +4,9 @@ using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Embedded;
 
-using ValueType = Greeter.Firestore.V1.Value.ValueTypeOneofCase;
 using Condition = Greeter.Firestore.V1.Precondition.ConditionTypeOneofCase;
 using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
+using ValueType = Greeter.Firestore.V1.Value.ValueTypeOneofCase;
 
 /// <summary>
 /// The limits and rules of Firestore. Each check fails with INVALID_ARGUMENT, as on Google's emulator; EmbeddedEqualsEmulatorTests compares
