@@ -4,12 +4,13 @@ using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Embedded;
 
-using Precondition = Greeter.Firestore.V1.Precondition;
+using ValueType = Greeter.Firestore.V1.Value.ValueTypeOneofCase;
+using Condition = Greeter.Firestore.V1.Precondition.ConditionTypeOneofCase;
 using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
 /// <summary>
-/// The limits and rules of Firestore, with the statuses of Google's emulator; EmbeddedEqualsEmulatorTests compares both.
-/// Source: https://cloud.google.com/firestore/quotas#collections_documents_and_fields
+/// The limits and rules of Firestore. Each check fails with INVALID_ARGUMENT, as on Google's emulator; EmbeddedEqualsEmulatorTests compares
+/// both. Source: https://cloud.google.com/firestore/quotas#collections_documents_and_fields
 /// </summary>
 internal static class DocumentRules
 {
@@ -17,122 +18,67 @@ internal static class DocumentRules
     private const int MaxDocumentBytes = 1 << 20;
     private const int MaxValueBytes = MaxDocumentBytes - 89;
     private const int MaxDepth = ValueConverter.MaxDepth;
-    private const int MaxPairs = 100;
 
-    /// <summary>Checks the names in a read.</summary>
-    /// <exception cref="RpcException">INVALID_ARGUMENT.</exception>
-    public static void Check(BatchGetDocumentsRequest request)
-    {
-        CheckDatabase(request.Database);
-        foreach (var name in request.Documents)
-        {
-            CheckName(name);
-            CheckIsIn(request.Database, name);
-        }
-    }
+    /// <summary>Checks a read.</summary>
+    public static void Check(BatchGetDocumentsRequest request) => CheckNames(request.Database, request.Documents);
 
-    /// <summary>Checks the writes of a commit, and normalizes their values as Firestore does: timestamps are rounded down to
-    /// microseconds, and all kinds of NaN become one.</summary>
-    /// <exception cref="RpcException">INVALID_ARGUMENT.</exception>
+    /// <summary>Checks a commit, and normalizes its values as Firestore does: timestamps are rounded down to microseconds, and there is one
+    /// NaN and one zero in points.</summary>
     public static void Check(CommitRequest request)
     {
-        CheckDatabase(request.Database);
-        foreach (var write in request.Writes)
+        CheckNames(request.Database, request.Writes.Select(WriteExtensions.Name));
+        foreach (var group in request.Writes.GroupBy(WriteExtensions.Name))
         {
-            Check(write);
-            CheckIsIn(request.Database, write.Name());
-        }
-        if (request.Writes.Count > 1)
-        {
-            CheckConsistency(request.Writes);
+            Check(group.Key, group);
         }
     }
 
-    /// <inheritdoc cref="Check(CommitRequest)"/>
-    public static void Check(Write write)
+    /// <summary>Checks fields, and normalizes their values.</summary>
+    public static void Check(MapField<string, Value> fields)
     {
-        switch (write.OperationCase)
+        foreach (var (name, value) in fields)
         {
-            case Write.OperationOneofCase.Update:
-                CheckName(write.Update.Name);
-                CheckLength(write.Update.Name);
-                CheckFields(write.Update.Fields, 0, 0);
-                foreach (var path in write.UpdateMask?.FieldPaths ?? [])
-                {
-                    CheckPath(path);
-                }
-                break;
-            case Write.OperationOneofCase.Delete when write.UpdateMask is null:
-                CheckName(write.Delete);
-                break;
-            default:
-                throw Invalid("A write needs an update, or a delete without a mask.");
-        }
-        if (write.CurrentDocument?.UpdateTime is { } time && (!IsInRange(time) || time.Nanos % 1000 != 0))
-        {
-            throw Invalid($"{time.Seconds}.{time.Nanos:d9} s is not a valid update time. Update times are in microseconds.");
+            Require(TryNormalize(name, value, 0, 0), name, "is not a valid field: reserved, without a value, out of range, or too large");
         }
     }
 
     /// <summary>Checks the size of a document, which differs from Firestore's by a few bytes a field:
     /// https://firebase.google.com/docs/firestore/storage-size</summary>
-    /// <exception cref="RpcException">INVALID_ARGUMENT.</exception>
-    public static void CheckSize(Document? document)
+    public static void CheckSize(Document? document) => Require(
+        document is null || document.CalculateSize() - document.Name.Length <= MaxDocumentBytes, document?.Name, "is too large");
+
+    // Documented for BatchGetDocuments: the documents must be in the database. The emulator also accepts others.
+    private static void CheckNames(string database, IEnumerable<string> names)
     {
-        if (document?.CalculateSize() - document?.Name.Length > MaxDocumentBytes)
+        Require(IsResource(database, isDocument: false), database, "is not a valid database name");
+        foreach (var name in names)
         {
-            throw Invalid($"Document '{document!.Name}' is larger than {MaxDocumentBytes} bytes.");
+            Require(IsResource(name, isDocument: true), name, "is not a valid document name");
+            Require(name.StartsWith(database, StringComparison.Ordinal) && name[database.Length] == '/', name, "is in another database");
         }
     }
 
-    /// <summary>
-    /// Checks several writes to one document. Only the first one's precondition is checked against the document; each later
-    /// one must follow from the write before it. This is the emulator's behavior, and not documented.
-    /// </summary>
-    private static void CheckConsistency(IEnumerable<Write> writes)
+    private static void Check(string name, IEnumerable<Write> writes)
     {
-        foreach (var group in writes.GroupBy(WriteExtensions.Name))
+        Write? first = null, before = null;
+        foreach (var write in writes)
         {
-            var first = group.First().CurrentDocument;
-            foreach (var (before, write) in group.Zip(group.Skip(1)))
+            Require(write.Update is not null || write.UpdateMask is null, name, "can't be deleted with a mask");
+            Require(write.Update is null || IsShort(name), name, "is too long");
+            Check(write.Update?.Fields ?? []);
+            Require((write.UpdateMask?.FieldPaths ?? []).All(IsPath), name, "has a mask that is not valid");
+            var time = write.CurrentDocument?.UpdateTime;
+            Require(time is null || (IsInRange(time) && time.Nanos % 1000 == 0), name, "can't have the required update time");
+            // The first precondition is about the document, a later one about the write before it. The emulator does so; it's undocumented.
+            var follows = before is null || write.CurrentDocument?.ConditionTypeCase switch
             {
-                var follows = write.CurrentDocument?.ConditionTypeCase switch
-                {
-                    Precondition.ConditionTypeOneofCase.Exists => write.CurrentDocument.Exists == before.Update is not null,
-                    Precondition.ConditionTypeOneofCase.UpdateTime =>
-                        write.CurrentDocument.Equals(first) && (before.Update is not null || write.Update is null),
-                    _ => true,
-                };
-                if (!follows)
-                {
-                    throw Invalid($"The preconditions of the writes to '{group.Key}' contradict each other.");
-                }
-            }
-        }
-    }
-
-    private static void CheckDatabase(string database)
-    {
-        if (!IsResource(database, isDocument: false))
-        {
-            throw Invalid($"'{database}' is not a valid database name.");
-        }
-    }
-
-    // Documented for BatchGetDocuments. The emulator also accepts names in another database.
-    private static void CheckIsIn(string database, string name)
-    {
-        if (!name.StartsWith(database, StringComparison.Ordinal) || name[database.Length] != '/')
-        {
-            throw Invalid($"'{name}' is not in database '{database}'.");
-        }
-    }
-
-    private static void CheckName(string name)
-    {
-        if (!IsResource(name, isDocument: true))
-        {
-            throw Invalid($"'{name}' is not a valid document name.");
+                Condition.Exists => write.CurrentDocument.Exists == before.Update is not null,
+                Condition.UpdateTime =>
+                    write.CurrentDocument.Equals(first!.CurrentDocument) && (before.Update is not null || write.Update is null),
+                _ => true,
+            };
+            Require(follows, name, "has writes with contradictory preconditions");
+            (first, before) = (first ?? write, write);
         }
     }
 
@@ -161,90 +107,60 @@ internal static class DocumentRules
     }
 
     // Only for writes: a read or a delete of a document with a longer name is allowed, and finds nothing.
-    private static void CheckLength(string name)
+    private static bool IsShort(string name) => name.Split('/')[5..] is { Length: <= 2 * 100 } ids
+        && Array.TrueForAll(ids, id => Encoding.UTF8.GetByteCount(id) <= MaxNameBytes);
+
+    /// <summary>Returns whether a field is valid, and normalizes its value.</summary>
+    private static bool TryNormalize(string name, Value value, int depth, int pathBytes)
     {
-        if (name.Length <= 4 * MaxPairs)
-        {
-            // Too short for either limit.
-            return;
-        }
-        var ids = name.Split('/')[5..];
-        if (ids.Length > 2 * MaxPairs || Array.Exists(ids, id => Encoding.UTF8.GetByteCount(id) > MaxNameBytes))
-        {
-            throw Invalid($"The name '{name}' is too long.");
-        }
+        pathBytes += Encoding.UTF8.GetByteCount(name);
+        return name.Length > 0 && !IsReserved(name) && pathBytes <= MaxNameBytes && TryNormalize(value, depth, pathBytes);
     }
 
-    private static void CheckFields(MapField<string, Value> fields, int depth, int pathBytes)
+    private static bool TryNormalize(Value value, int depth, int pathBytes)
     {
-        foreach (var (name, value) in fields)
-        {
-            var bytes = pathBytes + Encoding.UTF8.GetByteCount(name);
-            if (name.Length == 0 || IsReserved(name) || bytes > MaxNameBytes)
-            {
-                throw Invalid($"'{name}' is not a valid field name.");
-            }
-            CheckValue(value, depth, bytes);
-        }
-    }
-
-    private static void CheckValue(Value value, int depth, int pathBytes)
-    {
-        var isValid = value.ValueTypeCase switch
-        {
-            Value.ValueTypeOneofCase.None => false,
-            Value.ValueTypeOneofCase.StringValue => Encoding.UTF8.GetByteCount(value.StringValue) <= MaxValueBytes,
-            Value.ValueTypeOneofCase.BytesValue => value.BytesValue.Length <= MaxValueBytes,
-            Value.ValueTypeOneofCase.TimestampValue => IsInRange(value.TimestampValue),
-            Value.ValueTypeOneofCase.GeoPointValue =>
-                Math.Abs(value.GeoPointValue.Latitude) <= 90 && Math.Abs(value.GeoPointValue.Longitude) <= 180,
-            Value.ValueTypeOneofCase.MapValue => depth < MaxDepth,
-            Value.ValueTypeOneofCase.ArrayValue =>
-                value.ArrayValue.Values.All(element => element.ArrayValue is null && depth < MaxDepth),
-            _ => true,
-        };
-        if (!isValid)
-        {
-            throw Invalid($"A {value.ValueTypeCase} is too large, out of range, nested too deeply, or an array in an array.");
-        }
         switch (value.ValueTypeCase)
         {
-            case Value.ValueTypeOneofCase.ReferenceValue:
-                CheckName(value.ReferenceValue);
-                CheckLength(value.ReferenceValue);
-                break;
-            case Value.ValueTypeOneofCase.TimestampValue:
+            case ValueType.StringValue:
+                return Encoding.UTF8.GetByteCount(value.StringValue) <= MaxValueBytes;
+            case ValueType.BytesValue:
+                return value.BytesValue.Length <= MaxValueBytes;
+            case ValueType.GeoPointValue:
+                var point = value.GeoPointValue;
+                // Adding 0 makes 0 of -0.
+                (point.Latitude, point.Longitude) = (point.Latitude + 0.0, point.Longitude + 0.0);
+                return Math.Abs(point.Latitude) <= 90 && Math.Abs(point.Longitude) <= 180;
+            case ValueType.ReferenceValue:
+                return IsResource(value.ReferenceValue, isDocument: true) && IsShort(value.ReferenceValue);
+            case ValueType.TimestampValue when IsInRange(value.TimestampValue):
                 value.TimestampValue.Nanos -= value.TimestampValue.Nanos % 1000;
-                break;
-            case Value.ValueTypeOneofCase.DoubleValue when double.IsNaN(value.DoubleValue):
+                return true;
+            case ValueType.TimestampValue or ValueType.None:
+                return false;
+            case ValueType.DoubleValue when double.IsNaN(value.DoubleValue):
                 value.DoubleValue = ValueConverter.NaN;
-                break;
-            case Value.ValueTypeOneofCase.MapValue:
-                CheckFields(value.MapValue.Fields, depth + 1, pathBytes + 1);
-                break;
-            case Value.ValueTypeOneofCase.ArrayValue:
-                foreach (var element in value.ArrayValue.Values)
-                {
-                    CheckValue(element, depth + 1, pathBytes);
-                }
-                break;
+                return true;
+            case ValueType.MapValue:
+                return depth < MaxDepth && value.MapValue.Fields.All(one => TryNormalize(one.Key, one.Value, depth + 1, pathBytes + 1));
+            case ValueType.ArrayValue:
+                return value.ArrayValue.Values.All(
+                    element => element.ArrayValue is null && depth < MaxDepth && TryNormalize(element, depth + 1, pathBytes));
+            default:
+                return true;
         }
     }
 
-    private static void CheckPath(string path)
+    private static bool IsPath(string path)
     {
         try
         {
             var names = FieldPath.Parse(path);
-            if (Array.Exists(names, name => IsReserved(name)) || names.Length > MaxDepth
-                || names.Sum(Encoding.UTF8.GetByteCount) + names.Length > MaxNameBytes)
-            {
-                throw Invalid($"'{path}' has a reserved field name or is too long.");
-            }
+            return names.Length <= MaxDepth && names.Sum(Encoding.UTF8.GetByteCount) + names.Length <= MaxNameBytes
+                && !Array.Exists(names, name => IsReserved(name));
         }
-        catch (FormatException e)
+        catch (FormatException)
         {
-            throw Invalid(e.Message);
+            return false;
         }
     }
 
@@ -258,5 +174,11 @@ internal static class DocumentRules
     private static bool IsNumeric(ReadOnlySpan<char> id) =>
         id.StartsWith("__id") && long.TryParse(id[4..^2], out var number) && number != 0;
 
-    private static RpcException Invalid(string detail) => new(new Status(StatusCode.InvalidArgument, detail));
+    private static void Require(bool isValid, string? subject, string problem)
+    {
+        if (!isValid)
+        {
+            throw new RpcException(new Status(StatusCode.InvalidArgument, $"'{subject}' {problem}."));
+        }
+    }
 }

@@ -50,15 +50,6 @@ public sealed class DocumentCacheTests : IDisposable
     }
 
     [Fact]
-    public async Task Document_that_another_client_deleted_is_missing()
-    {
-        await CreateAsync();
-        await DocumentOfAnotherProcess.DeleteAsync();
-
-        (await CountAsync()).Should().Be(1);
-    }
-
-    [Fact]
     public async Task Cached_document_has_its_earlier_fields_and_the_merged_ones()
     {
         await document.SetAsync(new Dictionary<string, object?>
@@ -364,19 +355,6 @@ public sealed class DocumentCacheTests : IDisposable
         });
 
         (await CountAsync()).Should().Be(101);
-    }
-
-    [Fact]
-    public async Task Cached_document_newer_than_the_one_in_Firestore_is_read_again()
-    {
-        await CountAsync();
-        // A server whose clock was set back calls a precondition from the future invalid.
-        database.Wire.Respond = (method, earlier, _) => Task.FromResult(
-            method == Wire.Commit && earlier == 1 ? Wire.Failure(StatusCode.InvalidArgument) : null);
-
-        (await CountAsync()).Should().Be(2);
-
-        database.Wire.Calls.Skip(2).Should().Equal(Wire.Commit, Wire.Read, Wire.Commit);
     }
 
     [Fact]

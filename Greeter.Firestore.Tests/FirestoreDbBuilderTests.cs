@@ -64,7 +64,7 @@ public class FirestoreDbBuilderTests
         var builder = new FirestoreDbBuilder { EmulatorDetection = EmulatorDetection.EmulatorOrProduction };
 
         builder.Invoking(it => it.Connect(host)).Should().Throw<InvalidOperationException>()
-            .WithMessage($"FIRESTORE_EMULATOR_HOST is '{host}'*host:port*");
+            .WithMessage("FIRESTORE_EMULATOR_HOST is invalid*host:port*");
     }
 
     [Theory]
@@ -75,7 +75,7 @@ public class FirestoreDbBuilderTests
     [InlineData("firestore.googleapis.com:https")]
     public void Malformed_endpoint_is_refused_with_a_hint(string endpoint) =>
         new FirestoreDbBuilder { Endpoint = endpoint }.Invoking(builder => builder.Connect(null))
-            .Should().Throw<InvalidOperationException>().WithMessage($"Endpoint is '{endpoint}'*firestore.googleapis.com*");
+            .Should().Throw<InvalidOperationException>().WithMessage("Endpoint is invalid*firestore.googleapis.com*");
 
     [Theory]
     [InlineData(null, null, "google-cloud-firestore-emulator", "(default)")]
@@ -111,7 +111,8 @@ public class FirestoreDbBuilderTests
             DatabaseId = databaseId,
         };
 
-        builder.Invoking(it => it.Connect(Host)).Should().Throw<InvalidOperationException>().WithMessage($"*'{databaseId ?? projectId}'*");
+        builder.Invoking(it => it.Connect(Host)).Should().Throw<InvalidOperationException>()
+            .WithMessage(databaseId is null ? "ProjectId*" : "DatabaseId*");
     }
 
     [Fact]

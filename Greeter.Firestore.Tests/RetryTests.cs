@@ -84,16 +84,6 @@ public sealed class RetryTests : IDisposable
         Wire.Calls.Should().Equal(Wire.Commit, Wire.Read, Wire.Read, Wire.Read, Wire.Read, Wire.Commit);
     }
 
-    [Theory, MemberData(nameof(RetriedStatusesOfReads))]
-    public async Task Failed_read_outside_a_transaction_is_sent_again(StatusCode status)
-    {
-        Wire.Fail(Wire.Read, status);
-
-        await document.GetSnapshotAsync();
-
-        Wire.Calls.Should().Equal(Wire.Read, Wire.Read);
-    }
-
     [Theory, MemberData(nameof(OtherStatusesOfReads))]
     public async Task Other_status_of_a_read_goes_to_the_caller(StatusCode status)
     {
@@ -197,23 +187,6 @@ public sealed class RetryTests : IDisposable
         await SetOtherAsync();
 
         Wire.Calls.Skip(2).Should().Equal(Wire.Commit, Wire.Read, Wire.Commit);
-    }
-
-    [Fact]
-    public async Task Conflict_with_this_process_in_the_last_attempt_is_ABORTED()
-    {
-        await document.SetAsync(Views(1));
-
-        var run = () => database.Db.RunTransactionAsync(
-            async transaction =>
-            {
-                await transaction.GetSnapshotAsync(document);
-                await CountAsync();
-                transaction.Set(document, Views(10));
-            },
-            TransactionOptions.ForMaxAttempts(2));
-
-        (await FailAsync(run)).StatusCode.Should().Be(StatusCode.Aborted);
     }
 
     [Fact]

@@ -49,18 +49,6 @@ public class TransactionTests
     }
 
     [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
-    public async Task Document_that_another_client_created_is_not_overwritten(Store store)
-    {
-        using var database = await TestDatabase.OpenAsync(store);
-        var document = database.Db.Document("sessions/one");
-
-        var (result, attempts) = await CountAsync(database, document, () => document.SetAsync(Views(10)));
-
-        (result, attempts).Should().Be(("10 -> 11", 2));
-        (await ViewsAsync(document)).Should().Be(11);
-    }
-
-    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Document_that_another_client_deleted_is_not_restored(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -223,28 +211,6 @@ public class TransactionTests
     }
 
     [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
-    public async Task Delete_of_a_document_that_changed_runs_the_transaction_again(Store store)
-    {
-        using var database = await TestDatabase.OpenAsync(store);
-        var document = database.Db.Document("sessions/one");
-        await document.SetAsync(Views(1));
-        var attempts = 0;
-
-        await database.Db.RunTransactionAsync(async transaction =>
-        {
-            await transaction.GetSnapshotAsync(document);
-            if (++attempts == 1)
-            {
-                await document.SetAsync(Views(2));
-            }
-            transaction.Delete(document);
-        });
-
-        attempts.Should().Be(2);
-        (await document.GetSnapshotAsync()).Exists.Should().BeFalse();
-    }
-
-    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Nothing_is_written_if_the_callback_fails(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);
@@ -261,19 +227,6 @@ public class TransactionTests
         (await run.Should().ThrowAsync<RpcException>()).Which.Should().BeSameAs(failure);
         database.Wire.Calls.Should().Equal(Wire.Read);
         (await document.GetSnapshotAsync()).Exists.Should().BeFalse();
-    }
-
-    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
-    public async Task Nothing_is_written_if_a_later_attempt_fails(Store store)
-    {
-        using var database = await TestDatabase.OpenAsync(store);
-        var document = database.Db.Document("sessions/one");
-
-        var run = () => CountAsync(
-            database, document, () => document.SetAsync(Views(10)), _ => throw new FormatException("from the second attempt"));
-
-        await run.Should().ThrowAsync<FormatException>();
-        (await ViewsAsync(document)).Should().Be(10);
     }
 
     [Fact]

@@ -1,7 +1,8 @@
 namespace Greeter.Firestore;
 
 /// <summary>The name of a document, whether it exists or not.</summary>
-/// <remarks>Creating a reference makes no call.</remarks>
+/// <remarks>Creating a reference makes no call. The client sends a write once and never retries it. A write that is cancelled takes place
+/// nevertheless if Firestore has received it.</remarks>
 public sealed class DocumentReference : IEquatable<DocumentReference>
 {
     internal DocumentReference(FirestoreDb database, string path) => (Database, Path) = (database, path);
@@ -27,16 +28,12 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
     /// <summary>Reads the document.</summary>
     /// <remarks>The client retries the read after <see cref="StatusCode.Unavailable"/>, <see cref="StatusCode.Internal"/> and
     /// <see cref="StatusCode.DeadlineExceeded"/>, for up to 60 seconds.</remarks>
-    /// <param name="cancellationToken">Cancels the read.</param>
     /// <returns>A snapshot of the document, also if it doesn't exist.</returns>
     /// <exception cref="RpcException">Firestore rejected the read or didn't respond.</exception>
     public Task<DocumentSnapshot> GetSnapshotAsync(CancellationToken cancellationToken = default) =>
         Database.GetSnapshotAsync(this, cancellationToken);
 
     /// <summary>Creates the document.</summary>
-    /// <remarks>The client sends the write once and never retries it.</remarks>
-    /// <param name="documentData">The fields: an <see cref="IDictionary{TKey, TValue}"/>, or an object of an anonymous type.</param>
-    /// <param name="cancellationToken">Cancels the call; a write that Firestore has received takes place nevertheless.</param>
     /// <returns>The time of the write.</returns>
     /// <exception cref="ArgumentException">Firestore can't store the data.</exception>
     /// <exception cref="RpcException">The document exists (<see cref="StatusCode.AlreadyExists"/>), or Firestore rejected the
@@ -44,12 +41,8 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
     public Task<WriteResult> CreateAsync(object documentData, CancellationToken cancellationToken = default) =>
         Database.WriteAsync(WriteFactory.Create(this, documentData), cancellationToken);
 
-    /// <summary>Writes the document, whether it exists or not.</summary>
-    /// <remarks>The client sends the write once and never retries it.</remarks>
-    /// <param name="documentData">The fields: an <see cref="IDictionary{TKey, TValue}"/>, or an object of an anonymous type.</param>
-    /// <param name="options">What happens to fields that aren't in the data; <c>null</c> for
-    /// <see cref="SetOptions.Overwrite"/>.</param>
-    /// <param name="cancellationToken">Cancels the call; a write that Firestore has received takes place nevertheless.</param>
+    /// <summary>Writes the document, whether it exists or not. The default of the options is
+    /// <see cref="SetOptions.Overwrite"/>.</summary>
     /// <returns>The time of the write.</returns>
     /// <exception cref="ArgumentException">Firestore can't store the data.</exception>
     /// <exception cref="RpcException">Firestore rejected the write or didn't respond.</exception>
@@ -58,10 +51,7 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
         Database.WriteAsync(WriteFactory.Set(this, documentData, options), cancellationToken);
 
     /// <summary>Deletes the document.</summary>
-    /// <remarks>Without a precondition, deleting a missing document succeeds. The client sends the write once and never retries
-    /// it.</remarks>
-    /// <param name="precondition">What must be true of the document; <c>null</c> for <see cref="Precondition.None"/>.</param>
-    /// <param name="cancellationToken">Cancels the call; a write that Firestore has received takes place nevertheless.</param>
+    /// <remarks>Without a precondition, deleting a missing document succeeds.</remarks>
     /// <returns>The time of the commit.</returns>
     /// <exception cref="RpcException">The document doesn't meet the precondition, or Firestore rejected the write or didn't
     /// respond.</exception>

@@ -34,9 +34,7 @@ public sealed class FirestoreDbBuilder
     public EmulatorDetection EmulatorDetection
     {
         get;
-        set => field = Enum.IsDefined(value)
-            ? value
-            : throw new ArgumentException($"{value} isn't a value of {nameof(EmulatorDetection)}.", nameof(value));
+        set => field = GaxPreconditions.CheckEnumValue(value, nameof(value));
     }
 
     /// <summary>Creates the database.</summary>
@@ -143,7 +141,7 @@ public sealed class FirestoreDbBuilder
     {
         if (id.Any(character => character is <= ' ' or '/' or >= (char)127))
         {
-            throw new InvalidOperationException($"{property} is '{id}', which can't be an ID. Set it to the ID that the console shows.");
+            throw new InvalidOperationException($"{property} is invalid. Set it to the ID that the console shows.");
         }
     }
 

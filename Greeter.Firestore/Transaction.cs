@@ -23,8 +23,6 @@ public sealed class Transaction
     /// for up to 60 seconds. The first attempt of a transaction can get a document as this process last committed it, without a call;
     /// the commit's precondition rejects a stale one.
     /// </remarks>
-    /// <param name="documentReference">The document.</param>
-    /// <param name="cancellationToken">Cancels the read; the transaction's own token does so too.</param>
     /// <returns>The snapshot, also of a document that doesn't exist.</returns>
     /// <exception cref="InvalidOperationException">The transaction has already written, or has ended.</exception>
     /// <exception cref="RpcException">Firestore rejected the read, or couldn't be reached.</exception>
@@ -40,25 +38,19 @@ public sealed class Transaction
     /// <summary>Creates a document when the transaction commits.</summary>
     /// <remarks>The commit fails if the document exists. After a commit whose response was lost, that can be the document of the
     /// transaction itself. To avoid that, choose a new ID each time the callback runs.</remarks>
-    /// <param name="documentReference">The document.</param>
-    /// <param name="documentData">The fields: an <see cref="IDictionary{TKey, TValue}"/>, or an object of an anonymous type.</param>
     /// <exception cref="ArgumentException">The data can't be stored in Firestore.</exception>
     /// <exception cref="InvalidOperationException">The transaction has ended.</exception>
     public void Create(DocumentReference documentReference, object documentData) =>
         attempt.Add(WriteFactory.Create(documentReference, documentData));
 
-    /// <summary>Writes a document when the transaction commits, whether the document exists or not.</summary>
-    /// <param name="documentReference">The document.</param>
-    /// <param name="documentData">The fields: an <see cref="IDictionary{TKey, TValue}"/>, or an object of an anonymous type.</param>
-    /// <param name="options">What happens to fields that aren't in the data; <see cref="SetOptions.Overwrite"/> if null.</param>
+    /// <summary>Writes a document when the transaction commits, whether it exists or not. The default of the options is
+    /// <see cref="SetOptions.Overwrite"/>.</summary>
     /// <exception cref="ArgumentException">The data can't be stored in Firestore.</exception>
     /// <exception cref="InvalidOperationException">The transaction has ended.</exception>
     public void Set(DocumentReference documentReference, object documentData, SetOptions? options = null) =>
         attempt.Add(WriteFactory.Set(documentReference, documentData, options));
 
-    /// <summary>Deletes a document when the transaction commits.</summary>
-    /// <param name="documentReference">The document, which doesn't have to exist.</param>
-    /// <param name="precondition">A condition for the commit; none if null.</param>
+    /// <summary>Deletes a document when the transaction commits. It doesn't have to exist, unless the precondition says so.</summary>
     /// <exception cref="InvalidOperationException">The transaction has ended.</exception>
     public void Delete(DocumentReference documentReference, Precondition? precondition = null) =>
         attempt.Add(WriteFactory.Delete(documentReference, precondition));

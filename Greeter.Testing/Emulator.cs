@@ -73,12 +73,6 @@ public sealed class Emulator : IAsyncDisposable
         }
     }
 
-    /// <summary>Stops the emulator in the middle of whatever it does, as a machine that is out of memory would.</summary>
-    public Task FreezeAsync() => SignalAsync("STOP");
-
-    /// <summary>Lets a frozen emulator continue.</summary>
-    public Task ThawAsync() => SignalAsync("CONT");
-
     public async ValueTask DisposeAsync()
     {
         if (process is not null)
@@ -109,8 +103,4 @@ public sealed class Emulator : IAsyncDisposable
         listener.Start();
         return listener.LocalEndpoint.ToString()!;
     }
-
-    // To the emulator alone: gcloud only waits for it, and the watcher in its process group must not stop.
-    private Task<string> SignalAsync(string name) =>
-        Command.RunAsync("", "pkill", ["--signal", name, "--pgroup", $"{process!.Id}", "java"]);
 }

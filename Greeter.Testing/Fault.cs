@@ -43,7 +43,4 @@ public sealed record Fault(FaultKind Kind = FaultKind.None, Direction Directions
 {
     /// <summary>Gets the upper limit of the random delay of every read.</summary>
     public TimeSpan Delay { get; init; }
-
-    /// <summary>Gets n if only every n-th read from the app, of all connections, is hit. A read is about a request.</summary>
-    public int EveryNth { get; init; }
 }

@@ -12,11 +12,9 @@ public sealed class Relay : IDisposable
     private readonly TcpListener listener = new(IPAddress.Loopback, 0);
     private readonly ConcurrentDictionary<Socket, bool> sockets = [];
     private readonly Random random;
-    private readonly string home;
+    private readonly IPEndPoint target;
     private volatile Fault fault = new();
-    private volatile string target;
     private int hits;
-    private int requests;
     private long calls;
 
     /// <summary>Starts a relay.</summary>
@@ -24,7 +22,7 @@ public sealed class Relay : IDisposable
     /// <param name="seed">The seed of everything random.</param>
     public Relay(string target, int seed = 0)
     {
-        (home, this.target, random) = (target, target, new Random(seed));
+        (this.target, random) = (IPEndPoint.Parse(target), new Random(seed));
         listener.Start();
         _ = AcceptAsync();
     }
@@ -44,33 +42,12 @@ public sealed class Relay : IDisposable
     /// <summary>Injects a fault into all connections, present and future, instead of the last one.</summary>
     public void Inject(Fault next) => fault = next;
 
-    /// <summary>Ends all connections, and connects new ones to another server.</summary>
-    public void Redirect(string elsewhere)
-    {
-        Interlocked.Increment(ref hits);
-        target = elsewhere;
-        CloseAll();
-    }
-
     /// <summary>Clears the fault. A connection that a fault has broken stays broken.</summary>
-    public void Clear()
-    {
-        fault = new Fault();
-        if (target != home)
-        {
-            target = home;
-            CloseAll();
-        }
-    }
+    public void Clear() => fault = new Fault();
 
     public void Dispose()
     {
         listener.Dispose();
-        CloseAll();
-    }
-
-    private void CloseAll()
-    {
         foreach (var socket in sockets.Keys)
         {
             socket.Dispose();
@@ -99,7 +76,7 @@ public sealed class Relay : IDisposable
         sockets[app] = sockets[firestore] = true;
         try
         {
-            await firestore.ConnectAsync(IPEndPoint.Parse(target));
+            await firestore.ConnectAsync(target);
             var up = PumpAsync(app, firestore, Direction.Up);
             var down = PumpAsync(firestore, app, Direction.Down);
             await await Task.WhenAny(up, down);
@@ -160,7 +137,6 @@ public sealed class Relay : IDisposable
                 Interlocked.Increment(ref hits);
                 await Task.Delay(seen.Delay * Draw(1000) / 1000);
             }
-            left = IsNth(seen, direction) ? Draw(bytes.Length) : left;
             var passed = Math.Min(left, bytes.Length);
             await SendAsync(to, bytes[..passed]);
             left -= passed;
@@ -225,11 +201,8 @@ public sealed class Relay : IDisposable
         }
     }
 
-    private bool IsNth(Fault now, Direction direction) =>
-        now.EveryNth > 0 && direction == Direction.Up && Interlocked.Increment(ref requests) % now.EveryNth == 0;
-
     private int Draw(Fault now, Direction direction) =>
-        now.Kind == FaultKind.None || now.EveryNth > 0 || !now.Directions.HasFlag(direction) ? int.MaxValue : Draw(now.Within);
+        now.Kind == FaultKind.None || !now.Directions.HasFlag(direction) ? int.MaxValue : Draw(now.Within);
 
     private int Draw(int most)
     {

@@ -108,89 +108,43 @@ public class AppTests
         (await Visit.ReadAsync(await visitor.GetAsync("/"))).Views.Should().Be(3);
     }
 
-    [Theory]
-    [InlineData("POST")]
-    [InlineData("PUT")]
-    [InlineData("PATCH")]
-    [InlineData("DELETE")]
-    [InlineData("OPTIONS")]
-    [InlineData("TRACE")]
-    [InlineData("BREW")]
-    public async Task Other_methods_return_405_and_create_no_session(string method)
-    {
-        await using var app = await GreeterApp.StartAsync(Store.Emulator);
-        await app.WarmUpAsync();
-        using var visitor = app.CreateVisitor();
-
-        using var response = await visitor.SendAsync(new HttpRequestMessage(new HttpMethod(method), "/"));
-
-        response.StatusCode.Should().Be(HttpStatusCode.MethodNotAllowed);
-        response.Content.Headers.Allow.Should().BeEquivalentTo("GET", "HEAD");
-        response.Headers.Contains("Set-Cookie").Should().BeFalse();
-        ShouldHaveSecurityHeaders(response);
-        app.Calls.Methods.Should().BeEmpty();
-    }
-
-    [Theory]
-    [InlineData("GET", "/favicon.ico")]
-    [InlineData("GET", "/index.html")]
-    [InlineData("GET", "//")]
-    [InlineData("GET", "/sessions/x")]
-    [InlineData("GET", "/%00")]
-    [InlineData("GET", "/health")]
-    [InlineData("POST", "/health/live")]
-    [InlineData("POST", "/x")]
-    [InlineData("GET", "/_ah/warmup")]
-    public async Task Other_paths_return_404_and_create_no_session(string method, string path)
+    [Fact]
+    public async Task Other_methods_return_405_with_one_line_of_text_and_create_no_session()
     {
         await using var app = await GreeterApp.StartAsync(Store.Emulator);
         await app.WarmUpAsync();
 
-        var response = await app.SendRawAsync(
-            $"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-
-        response.Should().StartWith(path == "/%00" ? "HTTP/1.1 400" : "HTTP/1.1 404").And.NotContain("Set-Cookie");
+        foreach (var method in new[] { "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW" })
+        {
+            using var response = await SendAsync(app, method, "");
+            await ShouldBeErrorAsync(response, 405);
+            response.Content.Headers.Allow.Should().BeEquivalentTo("GET", "HEAD");
+        }
         app.Calls.Methods.Should().BeEmpty();
     }
 
-    [Theory]
-    [InlineData("get")]
-    [InlineData("Get")]
-    public async Task Method_name_is_case_insensitive(string method)
+    [Fact]
+    public async Task Other_paths_return_404_with_one_line_of_text_and_create_no_session()
     {
-        await using var app = await GreeterApp.StartAsync();
+        await using var app = await GreeterApp.StartAsync(Store.Emulator);
+        await app.WarmUpAsync();
 
-        var response = await app.SendRawAsync($"{method} / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-
-        response.Should().StartWith("HTTP/1.1 200").And.Contain("<body>1 views for ");
+        foreach (var path in new[] { "favicon.ico", "index.html", "/", "sessions/x", "health", "health/live/x", "_ah/warmup" })
+        {
+            using var response = await SendAsync(app, "GET", path);
+            await ShouldBeErrorAsync(response, 404);
+        }
+        using var post = await SendAsync(app, "POST", "health/live");
+        await ShouldBeErrorAsync(post, 404);
+        app.Calls.Methods.Should().BeEmpty();
     }
 
-    [Theory]
-    [InlineData("GET", "/x", 404)]
-    [InlineData("POST", "/", 405)]
-    public async Task Error_response_is_one_line_of_text(string method, string path, int status)
-    {
-        await using var app = await GreeterApp.StartAsync();
-        using var visitor = app.CreateVisitor();
-
-        using var response = await visitor.SendAsync(new HttpRequestMessage(new HttpMethod(method), path));
-
-        ((int)response.StatusCode).Should().Be(status);
-        response.Content.Headers.ContentType!.MediaType.Should().Be("text/plain");
-        (await response.Content.ReadAsStringAsync()).Should().MatchRegex($@"^Error {status}\. [ -~]+\.\n\z");
-        ShouldHaveSecurityHeaders(response);
-    }
-
-    [Theory]
-    [InlineData("/.")]
-    [InlineData("/x/..")]
-    [InlineData("/?session_id=1")]
-    [InlineData("http://example.com/")]
-    public async Task Path_that_normalizes_to_the_root_returns_the_page(string target)
+    [Fact]
+    public async Task Method_name_is_case_insensitive()
     {
         await using var app = await GreeterApp.StartAsync();
 
-        var response = await app.SendRawAsync($"GET {target} HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n");
+        var response = await app.SendRawAsync("geT / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
 
         response.Should().StartWith("HTTP/1.1 200").And.Contain("<body>1 views for ");
     }
@@ -268,20 +222,6 @@ public class AppTests
     }
 
     [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
-    public async Task Deleted_session_is_replaced_by_one_with_a_new_ID(Store store)
-    {
-        await using var app = await GreeterApp.StartAsync(store);
-        var id = (await app.VisitAsync()).Id!;
-        await app.Session(id).DeleteAsync();
-
-        var visit = await app.VisitAsync(id);
-
-        visit.Views.Should().Be(1);
-        visit.Id.Should().NotBe(id);
-        (await app.Session(id).GetSnapshotAsync()).Exists.Should().BeFalse();
-    }
-
-    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Expired_session_is_replaced_although_its_document_still_exists(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
@@ -301,7 +241,7 @@ public class AppTests
     [InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Concurrent_views_of_one_session_get_each_number_once(Store store)
     {
-        await using var app = await GreeterApp.StartAsync(store);
+        await using var app = await GreeterApp.StartAsync(store, ("Request:Timeout", "00:00:30"));
         var id = (await app.VisitAsync()).Id!;
 
         var views = new System.Collections.Concurrent.ConcurrentBag<long>();
@@ -323,6 +263,21 @@ public class AppTests
         Header("X-Content-Type-Options").Should().Be("nosniff");
         Header("Content-Security-Policy").Should().Be("default-src 'none'; frame-ancestors 'none'; base-uri 'none'");
         Header("Referrer-Policy").Should().Be("no-referrer");
+    }
+
+    private static async Task<HttpResponseMessage> SendAsync(GreeterApp app, string method, string path)
+    {
+        using var visitor = app.CreateVisitor();
+        return await visitor.SendAsync(new HttpRequestMessage(new HttpMethod(method), $"{app.Address}{path}"));
+    }
+
+    private static async Task ShouldBeErrorAsync(HttpResponseMessage response, int status)
+    {
+        ((int)response.StatusCode).Should().Be(status);
+        response.Headers.Contains("Set-Cookie").Should().BeFalse();
+        response.Content.Headers.ContentType!.MediaType.Should().Be("text/plain");
+        (await response.Content.ReadAsStringAsync()).Should().MatchRegex($@"^Error {status}\. [ -~]+\.\n\z");
+        ShouldHaveSecurityHeaders(response);
     }
 
     private static Timestamp InAnHour() => Timestamp.FromDateTimeOffset(DateTimeOffset.UtcNow.AddHours(1));

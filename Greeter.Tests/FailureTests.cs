@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -14,8 +15,6 @@ public class FailureTests
 
     // For tests in which no request should time out.
     private const string LongTimeout = "00:00:30";
-
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
     [Theory]
     [InlineData(7, "Missing or insufficient permissions.", "gcloud services enable firestore.googleapis.com")]
@@ -82,10 +81,30 @@ public class FailureTests
             ("GOOGLE_CLOUD_PROJECT", "refused"),
             ("Request__Timeout", ShortTimeout));
 
-        var (visit, duration) = await HealthMonitor.MeasureAsync(app.Address, () => app.VisitAsync());
+        await ShouldBeInTimeAsync(async _ => (await app.VisitAsync()).Status.Should().Be(HttpStatusCode.ServiceUnavailable));
+    }
 
-        duration.Should().BeLessThan(TimeSpan.FromSeconds(2), "that is the request timeout and 1 s");
-        visit.Status.Should().Be(HttpStatusCode.ServiceUnavailable);
+    [Theory(Skip = Improvement.EmbeddedStore, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Edited_or_deleted_file_of_the_embedded_store_returns_503_with_advice_about_the_file(bool isDeleted)
+    {
+        using var folder = new TemporaryFolder();
+        await using var app = await GreeterProcess.StartAsync(Documents.InFolder(folder));
+        await app.VisitAsync();
+        foreach (var file in Directory.GetFiles(folder.Path))
+        {
+            await File.WriteAllTextAsync(file, new string('x', 100_000));
+            if (isDeleted)
+            {
+                File.Delete(file);
+            }
+        }
+
+        (await app.VisitAsync()).Status.Should().Be(HttpStatusCode.ServiceUnavailable);
+
+        (await app.WaitForLineAsync(" ERR] ", TimeSpan.FromSeconds(30))).Should().Contain("The embedded store failed.").And.Contain(folder.Path)
+            .And.NotContain("quota").And.NotContain("FIRESTORE_EMULATOR_HOST");
     }
 
     [Fact]
@@ -141,42 +160,6 @@ public class FailureTests
         (await app.VisitAsync()).Views.Should().Be(1);
     }
 
-    [Fact(Skip = Improvement.RequestTimeout, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
-    [Trait("Category", "Slow")]
-    public async Task Every_response_is_200_or_503_in_time_while_the_emulator_restarts_and_freezes()
-    {
-        var emulator = await Emulator.StartAsync();
-        using var relay = new Relay(emulator.Host);
-        await using var app = await GreeterProcess.StartAsync(
-            ("FIRESTORE_EMULATOR_HOST", relay.Host), ("GOOGLE_CLOUD_PROJECT", "failing"), ("Request__Timeout", ShortTimeout));
-        using var crowd = await Crowd.GatherAsync(app.Address);
-        var warm = crowd.Answers.Count;
-
-        await emulator.DisposeAsync();
-        await crowd.UntilAllGetAsync(HttpStatusCode.ServiceUnavailable, Patience);
-        emulator = await Emulator.StartAsync();
-        relay.Redirect(emulator.Host);
-        await crowd.UntilAllGetAsync(HttpStatusCode.OK, Patience);
-        await FreezeAsync();
-        await crowd.StopAsync();
-        await emulator.DisposeAsync();
-
-        crowd.Answers.Select(answer => answer.Visit?.Status).Distinct()
-            .Should().BeEquivalentTo([HttpStatusCode.OK, HttpStatusCode.ServiceUnavailable]);
-        crowd.GetSlowest(crowd.Answers.Skip(warm))
-            .Should().BeLessThan(TimeSpan.FromSeconds(2), "that is the request timeout and 1 s");
-        app.Output.Count(line => line.Contains("\"severity\":\"ERROR\"", StringComparison.Ordinal))
-            .Should().BeLessThanOrEqualTo(crowd.Answers.Count(answer => !answer.IsView));
-
-        async Task FreezeAsync()
-        {
-            await emulator.FreezeAsync();
-            await crowd.UntilAllGetAsync(HttpStatusCode.ServiceUnavailable, Patience);
-            await emulator.ThawAsync();
-            await crowd.UntilAllGetAsync(HttpStatusCode.OK, Patience);
-        }
-    }
-
     private static Task<GreeterApp> StartFailingAsync(int status, string detail, string timeout = LongTimeout) =>
         StartFailingAsync((_, context) => FirestoreCalls.FailAsync(context, status, detail), timeout);
 
@@ -189,11 +172,24 @@ public class FailureTests
         return app;
     }
 
-    private static async Task ShouldBe503InTimeAsync(GreeterApp app, string logged, string? sessionId = null) =>
-        (await ShouldBe503Async(app, logged, sessionId))
-            .Should().BeLessThan(TimeSpan.FromSeconds(2), "that is the request timeout and 1 s");
+    private static Task ShouldBe503InTimeAsync(GreeterApp app, string logged, string? sessionId = null) =>
+        ShouldBeInTimeAsync(tries => ShouldBe503Async(app, logged, sessionId, tries));
 
-    private static async Task<TimeSpan> ShouldBe503Async(GreeterApp app, string logged, string? sessionId = null)
+    // On a busy machine, a response may be late. If the app doesn't keep the timeout, the next ones are late, too.
+    private static async Task ShouldBeInTimeAsync(Func<int, Task> visitAsync)
+    {
+        var limit = TimeSpan.FromSeconds(2);
+        var duration = limit;
+        for (var tries = 1; tries <= 3 && duration >= limit; tries++)
+        {
+            var started = Stopwatch.GetTimestamp();
+            await visitAsync(tries);
+            duration = Stopwatch.GetElapsedTime(started);
+        }
+        duration.Should().BeLessThan(limit, "that is the request timeout and 1 s");
+    }
+
+    private static async Task ShouldBe503Async(GreeterApp app, string logged, string? sessionId = null, int errors = 1)
     {
         using var visitor = app.CreateVisitor(cookies: false);
         if (sessionId is not null)
@@ -201,14 +197,13 @@ public class FailureTests
             visitor.DefaultRequestHeaders.Add("Cookie", $"session_id={sessionId}");
         }
 
-        var (response, duration) = await HealthMonitor.MeasureAsync(app.Address, () => visitor.GetAsync("/"));
+        using var response = await visitor.GetAsync("/");
 
         response.StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
         response.Headers.RetryAfter!.ToString().Should().Be("1");
         await ShouldBeAPageForTheVisitorAsync(response);
-        app.Log.Texts(LogLevel.Error).Should().ContainSingle().Which.Should().Contain(logged);
+        app.Log.Texts(LogLevel.Error).Should().HaveCount(errors).And.OnlyContain(text => text.Contains(logged));
         app.Log.Texts(LogLevel.Warning).Should().BeEmpty();
-        return duration;
     }
 
     // A message that Firestore never sends: a document whose one field has a value of no type.

@@ -164,9 +164,9 @@ public partial class LogTests(LogTests.FailingApp app) : IClassFixture<LogTests.
         {
             firestore = await FakeServer.StartAsync(AnswerAsync);
             Process = await GreeterProcess.StartAsync(
-                ("ASPNETCORE_ENVIRONMENT", Environment),
                 ("FIRESTORE_EMULATOR_HOST", firestore.Authority),
-                ("GOOGLE_CLOUD_PROJECT", "log-test"));
+                ("GOOGLE_CLOUD_PROJECT", "log-test"),
+                ("ASPNETCORE_ENVIRONMENT", Environment));
         }
 
         public async ValueTask DisposeAsync()

@@ -193,6 +193,18 @@ public sealed class StartTests : IDisposable
         output.Split('\n').Should().ContainSingle().Which.Should().Contain("Firestore__EmbeddedFolder").And.NotContain("   at ");
     }
 
+    [Theory(Skip = Improvement.EmbeddedStore, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
+    [InlineData("GAE_SERVICE")]
+    [InlineData("K_SERVICE")]
+    [InlineData("DYNO")]
+    public async Task Embedded_store_is_refused_on_a_platform(string variable)
+    {
+        var (exitCode, output) = await RunAsync([], ("ASPNETCORE_ENVIRONMENT", "Development"), (variable, "greeter"));
+
+        exitCode.Should().Be(1);
+        output.Split('\n').Should().ContainSingle().Which.Should().Contain(variable).And.Contain("ASPNETCORE_ENVIRONMENT");
+    }
+
     [Fact]
     public async Task Port_in_use_stops_the_start_with_advice()
     {

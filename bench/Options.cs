@@ -46,7 +46,7 @@ internal sealed record Options(
             "--baseline-bench", "The bench of another commit, built for Release, for its client alone", "Greeter.Bench.dll");
         var output = new Option<string>("--output")
         {
-            Description = "Where to write results.md, with the tables and charts; bench/bin/results by default",
+            Description = "Where to write results.md, with the tables; bench/bin/results by default",
             HelpName = "FOLDER",
         };
         var command = new RootCommand(

@@ -47,8 +47,6 @@ internal sealed class Report
             [.. Sides.Select(FormatSide)]);
         Write(markdown, ["ratio within a round", "median", "least to greatest", "wanted"], [.. GetRatios()]);
         Write(markdown, ["measurement", "result"], others);
-        WriteChart(markdown, "CPU per view in µs", side => side.Processor);
-        WriteChart(markdown, "Requests per second", side => side.PerSecond);
         Directory.CreateDirectory(options.Output);
         var file = Path.Combine(options.Output, "results.md");
         await File.WriteAllTextAsync(file, markdown.ToString());
@@ -115,10 +113,6 @@ internal sealed class Report
             ratios.Add(Format($"CPU: {returning.Title} / ({baselineClient.Title} + {EmptyEndpoint})", values, "≤ 1.15"));
         }
         var compared = Sides.Where(side => !IsBaseline(side)).ToList();
-        foreach (var side in compared.Where(side => side.Phase == Phase.OneInstance && side != empty))
-        {
-            ratios.Add(Compare("requests/s", side, IsEmbedded(side) ? empty : client, each => each.PerSecond, ""));
-        }
         foreach (var side in compared.Where(side => side.Phase == Phase.Instances && side != one))
         {
             ratios.Add(Compare("requests/s", side, one, each => each.PerSecond, "≥ 0.8"));
@@ -182,27 +176,4 @@ internal sealed class Report
 
     private static void AppendLine(StringBuilder markdown, string[] cells) =>
         markdown.Append("| ").AppendJoin(" | ", cells).Append(" |\n");
-
-    // The empty endpoint is so much faster that the other bars would be too short to compare.
-    private void WriteChart(StringBuilder markdown, string title, Func<Measurement, double> value)
-    {
-        var sides = Sides.Where(side => side.Phase == Phase.OneInstance && side.Title != EmptyEndpoint
-            && !IsBaseline(side)).ToList();
-        if (sides.Count > 0)
-        {
-            var names = string.Join(", ", sides.Select(side => $"\"{side.Title}\""));
-            var bars = string.Join(", ", sides.Select(side => $"{Median(side.Measurements.Select(value)):0}"));
-            markdown.Append(CultureInfo.InvariantCulture, $"""
-
-                ```mermaid
-                xychart-beta horizontal
-                  title "{title}"
-                  x-axis [{names}]
-                  y-axis "{title}" 0 --> {sides.Max(side => Median(side.Measurements.Select(value))) * 1.1:0}
-                  bar [{bars}]
-                ```
-
-                """);
-        }
-    }
 }

@@ -5,8 +5,8 @@ namespace Greeter.Firestore.Serialization;
 /// <summary>Checks that text is valid Unicode.</summary>
 internal static class UnicodeText
 {
-    /// <summary>Gets UTF-8 without a byte order mark, with an exception for invalid text or bytes.</summary>
-    public static UTF8Encoding StrictUtf8 { get; } = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+    /// <summary>UTF-8 without a byte order mark, with an exception for invalid text or bytes.</summary>
+    public static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     /// <summary>Returns the text.</summary>
     /// <remarks>Protobuf encodes a lone surrogate as U+FFFD without an error: Firestore would store another text.</remarks>
@@ -15,7 +15,7 @@ internal static class UnicodeText
     {
         try
         {
-            StrictUtf8.GetByteCount(text);
+            _ = StrictUtf8.GetByteCount(text);
             return text;
         }
         catch (EncoderFallbackException e)

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Transactions;
@@ -37,7 +38,7 @@ internal sealed class AmbiguousCommits
                 attempt.TryGetLastVersion(required.Key, response, out var version) && !Equals(version, required.Value));
             if (!isRuledOut)
             {
-                throw new RpcException(failure.Status, failure.Message);
+                ExceptionDispatchInfo.Throw(failure);
             }
         }
     }

@@ -37,14 +37,14 @@ internal static class Preconditions
         switch (precondition?.ConditionTypeCase)
         {
             case Condition.Exists when precondition.Exists && current is null:
-                throw new RpcException(new Status(StatusCode.NotFound, $"Document '{name}' does not exist."));
+                throw Failure(StatusCode.NotFound, $"Document '{name}' does not exist.");
             case Condition.Exists when !precondition.Exists && current is not null:
-                throw new RpcException(new Status(StatusCode.AlreadyExists, $"Document '{name}' already exists."));
+                throw Failure(StatusCode.AlreadyExists, $"Document '{name}' already exists.");
             case Condition.UpdateTime when current is not null && precondition.UpdateTime > current.UpdateTime:
-                throw new RpcException(new Status(StatusCode.InvalidArgument, $"The required update time is later than that of document '{name}'."));
+                throw Failure(StatusCode.InvalidArgument, $"The required update time is later than that of document '{name}'.");
             // The emulator treats a missing document as one of 1970-01-01. By the documentation, the document must exist.
             case Condition.UpdateTime when !precondition.UpdateTime.Equals(current?.UpdateTime ?? new Timestamp()):
-                throw new RpcException(new Status(StatusCode.FailedPrecondition, $"Document '{name}' doesn't have the required update time."));
+                throw Failure(StatusCode.FailedPrecondition, $"Document '{name}' doesn't have the required update time.");
         }
     }
 
@@ -56,6 +56,8 @@ internal static class Preconditions
     /// <summary>Returns whether a write requires that its document doesn't exist.</summary>
     public static bool IsCreation(Write write) =>
         write.CurrentDocument is { ConditionTypeCase: Condition.Exists, Exists: false };
+
+    private static RpcException Failure(StatusCode status, string detail) => new(new Status(status, detail));
 
     private static V1.Precondition Create(Document? read) => read is null
         ? new V1.Precondition { Exists = false }

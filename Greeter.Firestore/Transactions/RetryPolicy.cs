@@ -27,17 +27,10 @@ internal sealed class RetryPolicy(FirestoreClient client, HeldLock heldLock, int
 
     private enum FailureKind
     {
-        /// <summary>The failure goes to the caller.</summary>
-        Final,
-
-        /// <summary>The reason may be a stale document from the cache.</summary>
-        Stale,
-
-        /// <summary>Another transaction has changed a document.</summary>
-        Conflict,
-
-        /// <summary>Firestore couldn't process the commit now.</summary>
-        Transient,
+        Final,      // The failure goes to the caller.
+        Stale,      // The reason may be a stale document from the cache.
+        Conflict,   // Another client has changed a document.
+        Transient,  // Firestore couldn't process the commit now.
     }
 
     /// <summary>Gets where the next attempt reads from.</summary>

@@ -29,7 +29,7 @@ internal sealed class ApplicationDefaultCredentials
         {
             throw new InvalidOperationException(
                 "The client found neither FIRESTORE_EMULATOR_HOST nor credentials for Cloud Firestore. "
-                + $"Run gcloud auth application-default login, or set {FileVariable} to the path of a key file.", e);
+                + $"Run gcloud auth application-default login, or set {FileVariable} to the path of a key file.{ProxyAdvice}", e);
         }
         // The library's messages, which are left out, have parts of the variable or the file. Either may be a key.
         catch (Exception) when (string.IsNullOrEmpty(file))
@@ -62,8 +62,8 @@ internal sealed class ApplicationDefaultCredentials
             _ => null,
         };
         return string.IsNullOrEmpty(projectId)
-            ? throw new InvalidOperationException(
-                "The credentials don't name a project. Set GOOGLE_CLOUD_PROJECT to the project that contains the database.")
+            ? throw new InvalidOperationException("The credentials don't name a project, or the metadata server didn't return it. "
+                + $"Set GOOGLE_CLOUD_PROJECT to the project that contains the database.{ProxyAdvice}")
             : projectId;
     }
 
@@ -106,6 +106,12 @@ internal sealed class ApplicationDefaultCredentials
             throw new RpcException(new Status(StatusCode.Unavailable, "The server for access tokens doesn't answer."));
         }
     }
+
+    // Google's library asks the metadata server through a proxy.
+    private static string ProxyAdvice => Environment.GetEnvironmentVariables().Keys.Cast<string>().Any(
+        name => name.Equals("HTTP_PROXY", StringComparison.OrdinalIgnoreCase))
+            ? " On a machine of Google Cloud, add the metadata server, 169.254.169.254, to NO_PROXY."
+            : "";
 
     // Not a key, which people set here by mistake.
     private static bool IsPath(string text) =>

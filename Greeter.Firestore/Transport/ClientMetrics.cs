@@ -23,19 +23,15 @@ internal static class ClientMetrics
     private static readonly Counter<long> Transactions =
         Meter.CreateCounter<long>("greeter.firestore.transactions", "{transaction}", "Transactions that have ended, by outcome.");
 
-    /// <summary>Gets the counter of commits that failed because a document had changed.</summary>
     public static Counter<long> Conflicts { get; } =
         Meter.CreateCounter<long>("greeter.firestore.conflicts", "{conflict}", "Commits that failed because a document had changed.");
 
-    /// <summary>Gets the counter of transactions whose commit confirmed a cached read.</summary>
     public static Counter<long> CacheHits { get; } =
         Meter.CreateCounter<long>("greeter.firestore.cache.hits", "{transaction}", "Transactions whose cached reads were current.");
 
-    /// <summary>Gets the counter of reads in a first attempt that weren't from the cache.</summary>
     public static Counter<long> CacheMisses { get; } =
         Meter.CreateCounter<long>("greeter.firestore.cache.misses", "{read}", "Reads in a first attempt that weren't from the cache.");
 
-    /// <summary>Gets the counter of transactions whose commit rejected a cached read.</summary>
     public static Counter<long> CacheStaleHits { get; } =
         Meter.CreateCounter<long>("greeter.firestore.cache.stale_hits", "{transaction}", "Transactions whose cached reads were stale.");
 

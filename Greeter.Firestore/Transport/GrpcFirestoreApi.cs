@@ -59,27 +59,14 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
     public Task<CommitResponse> CommitAsync(CommitRequest request, CancellationToken cancellationToken) => CallAsync(
         nameof(stub.Commit),
         request.Database,
-        async options =>
-        {
-            // The server would say so, too, but only while it receives the request.
-            if (request.CalculateSize() > MaxRequestSize)
-            {
-                throw new RpcException(new Status(StatusCode.ResourceExhausted, $"The commit has more than {MaxRequestSize} bytes."));
-            }
-            using var call = stub.CommitAsync(request, options);
-            return await call.ResponseAsync.ConfigureAwait(false);
-        },
+        // The server would say so, too, but only while it receives the request.
+        options => request.CalculateSize() > MaxRequestSize
+            ? throw new RpcException(new Status(StatusCode.ResourceExhausted, $"The commit has more than {MaxRequestSize} bytes."))
+            : stub.CommitAsync(request, options).ResponseAsync,
         cancellationToken);
 
     public Task RollbackAsync(RollbackRequest request, CancellationToken cancellationToken) => CallAsync(
-        nameof(stub.Rollback),
-        request.Database,
-        async options =>
-        {
-            using var call = stub.RollbackAsync(request, options);
-            return await call.ResponseAsync.ConfigureAwait(false);
-        },
-        cancellationToken);
+        nameof(stub.Rollback), request.Database, options => stub.RollbackAsync(request, options).ResponseAsync, cancellationToken);
 
     private async Task<T> CallAsync<T>(
         string method, string database, Func<CallOptions, Task<T>> call, CancellationToken cancellationToken)

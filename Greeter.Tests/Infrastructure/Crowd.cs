@@ -18,26 +18,32 @@ internal sealed class Crowd : IDisposable
     private readonly CancellationTokenSource stopping = new();
     private readonly ConcurrentQueue<Answer> answers = [];
     private readonly Uri[] instances;
-    private readonly Dictionary<Uri, HealthMonitor> monitors;
     private readonly List<Task> visitors = [];
+    private long gathered;
 
-    private Crowd(Uri[] instances) =>
-        (this.instances, monitors) = (instances, instances.ToDictionary(instance => instance, instance => new HealthMonitor(instance)));
+    private Crowd(Uri[] instances) => this.instances = instances;
+
+    /// <summary>Gets the request timeout that the instances must have.</summary>
+    public static TimeSpan RequestTimeout { get; } = TimeSpan.FromSeconds(1);
 
     /// <summary>The result of one visit.</summary>
     /// <param name="Visitor">The number of the visitor.</param>
-    /// <param name="Instance">The address of the instance.</param>
     /// <param name="Sent">The session ID in the cookie, or null.</param>
     /// <param name="Started">The timestamp before the request.</param>
     /// <param name="Duration">The time until the response.</param>
     /// <param name="Visit">The response, or null if the instance ended before it responded.</param>
-    public sealed record Answer(int Visitor, Uri Instance, string? Sent, long Started, TimeSpan Duration, Visit? Visit)
+    public sealed record Answer(int Visitor, string? Sent, long Started, TimeSpan Duration, Visit? Visit)
     {
         public bool IsView => Visit?.Status == HttpStatusCode.OK;
+
+        public bool IsInTime => Duration < RequestTimeout + TimeSpan.FromSeconds(1);
     }
 
     /// <summary>Gets the results so far, in order for each visitor.</summary>
     public IReadOnlyCollection<Answer> Answers => answers;
+
+    /// <summary>Gets the late results since all visitors have been served once.</summary>
+    public IEnumerable<Answer> LateAnswers => answers.Where(answer => answer.Started > gathered && !answer.IsInTime);
 
     /// <summary>Creates the sessions, starts all visitors, and waits until each has been served.</summary>
     public static async Task<Crowd> GatherAsync(params Uri[] instances)
@@ -50,24 +56,26 @@ internal sealed class Crowd : IDisposable
             var id = visitor < Loners ? await crowd.NewSessionAsync(number) : isNewcomer ? null : shared;
             crowd.visitors.Add(Task.Run(() => crowd.ReloadAsync(number, id)));
         }
-        await crowd.UntilAllGetAsync(HttpStatusCode.OK, TimeSpan.FromSeconds(20));
+        await crowd.UntilAllAreServedAsync(TimeSpan.FromSeconds(20));
+        crowd.gathered = Stopwatch.GetTimestamp();
         return crowd;
     }
 
-    /// <summary>Waits until every visitor has had a response with this status code to a request from now on.</summary>
+    /// <summary>Waits until every visitor has been served in time by a request from now on.</summary>
     /// <returns>The time that it took.</returns>
-    public Task<TimeSpan> UntilAllGetAsync(HttpStatusCode status, TimeSpan patience) =>
-        UntilAllHaveAsync(answer => answer.Visit?.Status == status, () => true, patience);
+    public Task<TimeSpan> UntilAllAreServedAsync(TimeSpan patience) =>
+        UntilAllHaveAsync(answer => answer.IsView, () => true, patience);
 
-    /// <summary>Waits until every visitor has had any response to a request from now on, and a condition holds.</summary>
+    /// <summary>Waits until every visitor has had any response in time to a request from now on, and a condition holds.</summary>
     public Task UntilAllAreAnsweredAsync(Func<bool> condition, TimeSpan patience) =>
         UntilAllHaveAsync(_ => true, condition, patience);
 
     private async Task<TimeSpan> UntilAllHaveAsync(Func<Answer, bool> counts, Func<bool> condition, TimeSpan patience)
     {
         var started = Stopwatch.GetTimestamp();
+        // A late response isn't a failure, because the machine may be busy. But then the visitor's next one must be in time.
         while (!condition() || visitors.Count > answers
-            .Where(answer => answer.Started > started && counts(answer)).DistinctBy(answer => answer.Visitor).Count())
+            .Where(answer => answer.Started > started && answer.IsInTime && counts(answer)).DistinctBy(answer => answer.Visitor).Count())
         {
             if (visitors.Find(visitor => visitor.IsCompleted) is { } failed)
             {
@@ -75,33 +83,23 @@ internal sealed class Crowd : IDisposable
             }
             if (Stopwatch.GetElapsedTime(started) > patience)
             {
-                throw new TimeoutException($"Not every visitor had the expected response within {patience.TotalSeconds} s.");
+                throw new TimeoutException($"Not every visitor had the expected response in time within {patience.TotalSeconds} s.");
             }
             await Task.Delay(20);
         }
         return Stopwatch.GetElapsedTime(started);
     }
 
-    /// <summary>Returns the time of the slowest of these responses, without the time in which its instance didn't respond at all. The
-    /// visitors must have been stopped.</summary>
-    public TimeSpan GetSlowest(IEnumerable<Answer> responses) => responses.Max(answer =>
-        answer.Duration - monitors[answer.Instance].GetStalledTime(answer.Started, answer.Duration));
-
     /// <summary>Stops the visitors after their last responses.</summary>
     public async Task StopAsync()
     {
         await stopping.CancelAsync();
         await Task.WhenAll(visitors);
-        await Task.WhenAll(monitors.Values.Select(monitor => monitor.StopAsync()));
     }
 
     public void Dispose()
     {
         stopping.Cancel();
-        foreach (var monitor in monitors.Values)
-        {
-            _ = monitor.StopAsync();
-        }
         stopping.Dispose();
         client.Dispose();
     }
@@ -119,7 +117,7 @@ internal sealed class Crowd : IDisposable
         {
             // The instance was killed.
         }
-        var answer = new Answer(visitor, instance, id, started, Stopwatch.GetElapsedTime(started), visit);
+        var answer = new Answer(visitor, id, started, Stopwatch.GetElapsedTime(started), visit);
         answers.Enqueue(answer);
         return answer;
     }

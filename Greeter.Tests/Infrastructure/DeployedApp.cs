@@ -7,7 +7,7 @@ namespace Greeter.Tests.Infrastructure;
 internal static class DeployedApp
 {
     /// <summary>Gets the environment variable that MSBuild reads as a property, and that selects the app's packages.</summary>
-    public static (string, string) PackagesProperty { get; } = ("OfficialPackages", Improvement.IsPresent ? "" : "true");
+    public static (string, string) PackagesProperty { get; } = ("FirestoreClient", Improvement.IsPresent ? "" : "Google");
 
     /// <summary>Asserts that the build is one program for any 10.0 runtime, compiled ahead of time.</summary>
     public static void ShouldBeReadyToStart(string output)

@@ -131,8 +131,9 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
             builder.UseSetting(key, value);
         }
         builder.ConfigureTestServices(services => services.AddSingleton(time));
-        // The app's own log has no failed health checks either.
+        // The app's own log has no requests and no failed health checks either.
         builder.ConfigureLogging(logging => logging.AddProvider(Log)
+            .AddFilter<CapturingLoggerProvider>("Microsoft.AspNetCore", LogLevel.Warning)
             .AddFilter<CapturingLoggerProvider>("Microsoft.Extensions.Diagnostics.HealthChecks", LogLevel.None));
     }
 
