@@ -84,6 +84,29 @@ public class FailureTests
         await ShouldBeInTimeAsync(async _ => (await app.VisitAsync()).Status.Should().Be(HttpStatusCode.ServiceUnavailable));
     }
 
+    [Theory(Skip = Improvement.EmbeddedStore, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Edited_or_deleted_file_of_the_embedded_store_returns_503_with_advice_about_the_file(bool isDeleted)
+    {
+        using var folder = new TemporaryFolder();
+        await using var app = await GreeterProcess.StartAsync(Documents.InFolder(folder));
+        await app.VisitAsync();
+        foreach (var file in Directory.GetFiles(folder.Path))
+        {
+            await File.WriteAllTextAsync(file, new string('x', 100_000));
+            if (isDeleted)
+            {
+                File.Delete(file);
+            }
+        }
+
+        (await app.VisitAsync()).Status.Should().Be(HttpStatusCode.ServiceUnavailable);
+
+        (await app.WaitForLineAsync(" ERR] ", TimeSpan.FromSeconds(30))).Should().Contain("The embedded store failed.").And.Contain(folder.Path)
+            .And.NotContain("quota").And.NotContain("FIRESTORE_EMULATOR_HOST");
+    }
+
     [Fact]
     public async Task Malformed_response_from_Firestore_returns_503()
     {

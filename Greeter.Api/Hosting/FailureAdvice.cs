@@ -37,8 +37,8 @@ internal static class FailureAdvice
             _ => (503, database.Kind switch
             {
                 DatabaseKind.Emulator => "Firestore failed. Check that the emulator in FIRESTORE_EMULATOR_HOST runs, or restart it.",
-                DatabaseKind.Embedded => $"Firestore failed. Restart the app, so that it reads {database.Server} again. If that doesn't "
-                    + "help, restore or delete the file.",
+                DatabaseKind.Embedded => "The embedded store failed. If the reason doesn't say what to do, stop the app, and move the file "
+                    + $"of {database.Server} away.",
                 _ => "Firestore failed. If the reason doesn't say what to do, check the project's quotas and "
                     + "https://status.cloud.google.com.",
             }),

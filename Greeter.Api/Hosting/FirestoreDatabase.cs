@@ -77,7 +77,7 @@ internal sealed partial record FirestoreDatabase(DatabaseKind Kind, string Serve
         {
             (true, false, true) => $"Or unset {ProjectVariable} to use the embedded store.",
             (true, true, false) => "Or unset Firestore__Endpoint to use the embedded store.",
-            (true, _, _) => $"Or unset {ProjectVariable} and Firestore__Endpoint to use the embedded store.",
+            (true, false, false) => $"Or unset {ProjectVariable} and Firestore__Endpoint to use the embedded store.",
             (false, true, true) => "On your machine, set ASPNETCORE_ENVIRONMENT=Development to use the embedded store instead.",
             (false, _, false) => "Check Firestore__Endpoint, too.",
             _ => "",
