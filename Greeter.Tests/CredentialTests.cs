@@ -193,7 +193,7 @@ public sealed class CredentialTests : IDisposable
 
         exitCode.Should().Be(1);
         JsonDocument.Parse(output).RootElement.GetProperty("message").GetString().Should()
-            .StartWith("Greeter can't start. ").And.Contain("the metadata server didn't return it. Set GOOGLE_CLOUD_PROJECT");
+            .StartWith("Greeter can't start. The metadata server doesn't name a project. Set GOOGLE_CLOUD_PROJECT");
     }
 
     [Fact(Skip = Improvement.Advice, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]

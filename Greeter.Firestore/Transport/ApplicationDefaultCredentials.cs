@@ -62,8 +62,9 @@ internal sealed class ApplicationDefaultCredentials
             _ => null,
         };
         return string.IsNullOrEmpty(projectId)
-            ? throw new InvalidOperationException("The credentials don't name a project, or the metadata server didn't return it. "
-                + $"Set GOOGLE_CLOUD_PROJECT to the project that contains the database.{ProxyAdvice}")
+            ? throw new InvalidOperationException(
+                $"The {(credential.UnderlyingCredential is ComputeCredential ? "metadata server doesn't" : "credentials don't")} name a "
+                + $"project. Set GOOGLE_CLOUD_PROJECT to the project that contains the database.{ProxyAdvice}")
             : projectId;
     }
 
