@@ -117,6 +117,10 @@ public sealed class DeploymentTests
         properties.EnumerateObject().Select(property => property.Value.GetString()).Should().AllBe("");
     }
 
+    [Fact]
+    public void Local_build_has_native_libraries_of_this_platform_only() =>
+        DeployedApp.ShouldHaveNativeLibrariesOfOnePlatform(AppContext.BaseDirectory);
+
     private static async Task<string> PublishAsGoogleAsync(string folder)
     {
         var source = Path.Combine(folder, "source");

@@ -22,7 +22,14 @@ internal static class DeployedApp
         {
             IsCompiledAheadOfTime(Path.Combine(output, name)).Should().BeTrue(name);
         }
+        ShouldHaveNativeLibrariesOfOnePlatform(output);
     }
+
+    /// <summary>Asserts that SQLite's native library is there once. Its package has 50 MB for 30 platforms.</summary>
+    public static void ShouldHaveNativeLibrariesOfOnePlatform(string output) =>
+        Directory.EnumerateFiles(output, "*", SearchOption.AllDirectories)
+            .Where(file => Path.GetFileName(file) is "libe_sqlite3.so" or "libe_sqlite3.dylib" or "e_sqlite3.dll")
+            .Should().HaveCount(Improvement.IsPresent ? 1 : 0);
 
     // An assembly with ReadyToRun code has a managed native header.
     private static bool IsCompiledAheadOfTime(string assembly)
