@@ -31,8 +31,10 @@ public sealed class InstancesTests
             }
         })));
 
-        counts.Order().Should().Equal(
-            Enumerable.Range(2, counts.Count).Select(i => (long)i), "no number is missing or shown twice");
+        counts.Should().OnlyHaveUniqueItems("no number is shown twice");
+        var missing = Enumerable.Range(2, (int)counts.Max() - 1).Select(i => (long)i).Except(counts);
+        // While documents are locked, a commit can be applied just after its deadline. Its number is skipped then.
+        missing.Should().HaveCountLessThanOrEqualTo(Views / 100, "almost no number is missing");
         foreach (var app in apps)
         {
             await app.DisposeAsync();
