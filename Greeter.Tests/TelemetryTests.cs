@@ -87,6 +87,20 @@ public class TelemetryTests
         collector.Text.Should().NotContain(id);
     }
 
+    [Fact, Trait("Category", "Slow")]
+    public async Task Collector_that_hangs_delays_neither_a_visitor_nor_the_end_of_the_app()
+    {
+        await using var collector = await FakeServer.StartAsync(async context => await FirestoreCalls.HangAsync(context));
+        await using var app = await GreeterProcess.StartAsync(
+            [.. await Documents.OnEmulatorAsync(), ("OTEL_EXPORTER_OTLP_ENDPOINT", $"{collector.Address}")]);
+
+        (await app.VisitAsync()).Views.Should().Be(1);
+
+        app.Terminate();
+        // By itself, OpenTelemetry would wait for 15 s, and Cloud Run would end the process.
+        (await app.WaitForExitAsync(TimeSpan.FromSeconds(10))).Should().Be(0);
+    }
+
     [Fact]
     public async Task Without_an_endpoint_nothing_of_OpenTelemetry_is_loaded()
     {

@@ -54,6 +54,7 @@ internal static class FailureResponses
     /// <remarks>If a request timed out while the client retried a call, the inner exception is the last failure of that call.</remarks>
     public static string Reason(this Exception exception) => (exception as RpcException ?? exception.InnerException as RpcException) switch
     {
+        { StatusCode: StatusCode.Cancelled } when exception is OperationCanceledException => "There was no response.",
         { Status.Detail.Length: > 0 } failure => failure.Status.Detail,
         { } failure => $"The status is {failure.StatusCode}.",
         null => exception.Message,

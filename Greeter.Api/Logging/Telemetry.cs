@@ -12,6 +12,7 @@ internal static class Telemetry
 {
     private const string EndpointVariable = "OTEL_EXPORTER_OTLP_ENDPOINT";
     private const string ProtocolVariable = "OTEL_EXPORTER_OTLP_PROTOCOL";
+    private const string TimeoutVariable = "OTEL_EXPORTER_OTLP_TIMEOUT";
 
     /// <summary>Returns whether <c>OTEL_EXPORTER_OTLP_ENDPOINT</c> is set. Otherwise, nothing of OpenTelemetry is loaded.</summary>
     public static bool HasTelemetry(this WebApplicationBuilder builder) =>
@@ -23,6 +24,8 @@ internal static class Telemetry
     public static void AddTelemetry(this WebApplicationBuilder builder)
     {
         Check(builder.Configuration);
+        // OpenTelemetry's default is 10 s. If the collector hangs, that would be too long at the end of the app: Cloud Run allows 10.
+        builder.Configuration[TimeoutVariable] ??= "1000";
         builder.Services.AddOpenTelemetry()
             .ConfigureResource(resource => resource.AddService("greeter").AddEnvironmentVariableDetector())
             .WithTracing(tracing => tracing
