@@ -103,8 +103,8 @@ public class FailureTests
 
         (await app.VisitAsync()).Status.Should().Be(HttpStatusCode.ServiceUnavailable);
 
-        (await app.WaitForLineAsync(" ERR] ", TimeSpan.FromSeconds(30))).Should().Contain("The embedded store failed.").And.Contain(folder.Path)
-            .And.NotContain("quota").And.NotContain("FIRESTORE_EMULATOR_HOST");
+        (await app.WaitForLineAsync(" ERR] ", TimeSpan.FromSeconds(30))).Should().Contain("The embedded store failed.")
+            .And.Contain(folder.Path).And.NotContain("quota").And.NotContain("FIRESTORE_EMULATOR_HOST");
     }
 
     [Fact]
