@@ -1,6 +1,7 @@
 using System.Net;
 using Greeter.Firestore.Transport;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Greeter.Firestore.Tests;
 
@@ -9,7 +10,7 @@ public class ReconnectingHandlerTests
 {
     private static readonly TimeSpan Threshold = TimeSpan.FromMilliseconds(500);
 
-    private readonly SkippingTimeProvider time = new();
+    private readonly FakeTimeProvider time = new();
 
     [Fact]
     public async Task Call_without_a_response_replaces_the_connection_and_does_not_interrupt_a_response_that_is_being_read()
@@ -67,6 +68,7 @@ public class ReconnectingHandlerTests
 
         await HangAsync(client, server, Threshold);
         await GetConnectionAsync(client, server);
+        time.Advance(TimeSpan.FromSeconds(10));
 
         handlers.Select(handler => handler.IsClosed).Should().Equal(true, false);
     }

@@ -311,7 +311,7 @@ public sealed class RetryTests : IDisposable
     }
 
     [Fact]
-    public async Task Pauses_after_a_failed_precondition_double_from_4_to_64_ms()
+    public async Task Pause_after_the_first_failed_precondition_is_48_ms_at_most_and_later_ones_12_ms()
     {
         var attempts = 0;
 
@@ -328,7 +328,7 @@ public sealed class RetryTests : IDisposable
         time.Pauses.Should().HaveCount(6);
         for (var i = 0; i < 6; i++)
         {
-            var upper = Math.Min(64, 4 << i);
+            var upper = i == 0 ? 48 : 12;
             time.Pauses[i].TotalMilliseconds.Should().BeInRange((upper / 2) - 1, upper);
         }
     }

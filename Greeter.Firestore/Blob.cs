@@ -1,5 +1,3 @@
-using Google.Protobuf;
-
 namespace Greeter.Firestore;
 
 /// <summary>An immutable sequence of bytes.</summary>

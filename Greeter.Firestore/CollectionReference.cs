@@ -24,8 +24,7 @@ public sealed class CollectionReference : IEquatable<CollectionReference>
     /// <c>..</c> or <c>__…__</c>. Source: https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields
     /// </remarks>
     /// <param name="path">The IDs below this collection, separated by slashes; an odd number of them.</param>
-    /// <exception cref="ArgumentException">An ID is empty or has a lone surrogate, or the number of IDs is
-    /// even.</exception>
+    /// <exception cref="ArgumentException">An ID is empty or has a lone surrogate, or the number of IDs is even.</exception>
     public DocumentReference Document(string path) => new(Database, ResourcePath.Append(Path, path, odd: true));
 
     /// <summary>Returns whether two references have the same path.</summary>

@@ -21,8 +21,7 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
 
     /// <summary>Creates a reference to a collection below this document.</summary>
     /// <param name="path">The IDs below this document, separated by slashes; an odd number of them.</param>
-    /// <exception cref="ArgumentException">An ID is empty or has a lone surrogate, or the number of IDs is
-    /// even.</exception>
+    /// <exception cref="ArgumentException">An ID is empty or has a lone surrogate, or the number of IDs is even.</exception>
     public CollectionReference Collection(string path) => new(Database, ResourcePath.Append(Path, path, odd: true));
 
     /// <summary>Reads the document.</summary>
@@ -36,25 +35,21 @@ public sealed class DocumentReference : IEquatable<DocumentReference>
     /// <summary>Creates the document.</summary>
     /// <returns>The time of the write.</returns>
     /// <exception cref="ArgumentException">Firestore can't store the data.</exception>
-    /// <exception cref="RpcException">The document exists (<see cref="StatusCode.AlreadyExists"/>), or Firestore rejected the
-    /// write or didn't respond.</exception>
+    /// <exception cref="RpcException">The document exists (ALREADY_EXISTS), or Firestore rejected the write or didn't respond.</exception>
     public Task<WriteResult> CreateAsync(object documentData, CancellationToken cancellationToken = default) =>
         Database.WriteAsync(WriteFactory.Create(this, documentData), cancellationToken);
 
-    /// <summary>Writes the document, whether it exists or not. The default of the options is
-    /// <see cref="SetOptions.Overwrite"/>.</summary>
+    /// <summary>Writes the document, whether it exists or not. The default is <see cref="SetOptions.Overwrite"/>.</summary>
     /// <returns>The time of the write.</returns>
     /// <exception cref="ArgumentException">Firestore can't store the data.</exception>
     /// <exception cref="RpcException">Firestore rejected the write or didn't respond.</exception>
-    public Task<WriteResult> SetAsync(
-        object documentData, SetOptions? options = null, CancellationToken cancellationToken = default) =>
+    public Task<WriteResult> SetAsync(object documentData, SetOptions? options = null, CancellationToken cancellationToken = default) =>
         Database.WriteAsync(WriteFactory.Set(this, documentData, options), cancellationToken);
 
     /// <summary>Deletes the document.</summary>
     /// <remarks>Without a precondition, deleting a missing document succeeds.</remarks>
     /// <returns>The time of the commit.</returns>
-    /// <exception cref="RpcException">The document doesn't meet the precondition, or Firestore rejected the write or didn't
-    /// respond.</exception>
+    /// <exception cref="RpcException">The document doesn't meet the precondition, or Firestore rejected it or didn't respond.</exception>
     public Task<WriteResult> DeleteAsync(Precondition? precondition = null, CancellationToken cancellationToken = default) =>
         Database.WriteAsync(WriteFactory.Delete(this, precondition), cancellationToken);
 

@@ -1,16 +1,10 @@
-using Greeter.Firestore.V1;
-
 namespace Greeter.Firestore;
 
 /// <summary>A document as it was at one moment, whether it existed or not.</summary>
 public sealed class DocumentSnapshot : IEquatable<DocumentSnapshot>
 {
-    internal DocumentSnapshot(DocumentReference reference, Document? document, Timestamp readTime) =>
-        (Reference, Document, ReadTime) = (reference, document, readTime);
-
-    /// <summary>Creates a snapshot from Firestore's response.</summary>
-    internal static DocumentSnapshot FromRead(DocumentReference reference, BatchGetDocumentsResponse read) =>
-        new(reference, read.Found, Timestamp.FromProto(read.ReadTime));
+    internal DocumentSnapshot(DocumentReference reference, BatchGetDocumentsResponse read) =>
+        (Reference, Document, ReadTime) = (reference, read.Found, Timestamp.FromProto(read.ReadTime));
 
     /// <summary>Gets the reference to the document.</summary>
     public DocumentReference Reference { get; }
@@ -31,8 +25,7 @@ public sealed class DocumentSnapshot : IEquatable<DocumentSnapshot>
     public Timestamp? UpdateTime => Timestamp.FromProtoOrNull(Document?.UpdateTime);
 
     /// <summary>Gets the time at which the document was in this state, in microseconds.</summary>
-    /// <remarks>Where a transaction starts from the client's cache, this is the time of the commit that the cached state comes
-    /// from.</remarks>
+    /// <remarks>If the state comes from the client's cache, this is the time of the commit that wrote it.</remarks>
     public Timestamp ReadTime { get; }
 
     /// <summary>Gets the document as Firestore sent it; <c>null</c> if it didn't exist.</summary>
@@ -41,8 +34,7 @@ public sealed class DocumentSnapshot : IEquatable<DocumentSnapshot>
     /// <summary>Converts the fields to .NET values.</summary>
     /// <remarks>A value is a <c>long</c>, <c>double</c>, <c>string</c>, <c>bool</c>, <c>null</c>, <see cref="Timestamp"/>,
     /// <see cref="Blob"/>, <see cref="GeoPoint"/>, <see cref="DocumentReference"/>, <c>List&lt;object&gt;</c> or
-    /// <c>Dictionary&lt;string, object&gt;</c>. Unlike with Google's client, a stored reference can belong to another
-    /// database.</remarks>
+    /// <c>Dictionary&lt;string, object&gt;</c>. Unlike with Google's client, a reference can be to another database.</remarks>
     /// <returns>A copy of the fields; <c>null</c> if the document didn't exist.</returns>
     /// <exception cref="NotSupportedException">The client doesn't know the type of a field.</exception>
     public Dictionary<string, object?>? ToDictionary() =>

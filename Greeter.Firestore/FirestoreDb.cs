@@ -1,6 +1,3 @@
-using Greeter.Firestore.Transport;
-using Greeter.Firestore.V1;
-
 namespace Greeter.Firestore;
 
 /// <summary>A Firestore database.</summary>
@@ -10,7 +7,7 @@ namespace Greeter.Firestore;
 /// <see cref="Timestamp"/>, <c>DateTime</c>, <c>DateTimeOffset</c>, <see cref="Blob"/>, <c>ByteString</c>, <c>byte[]</c>,
 /// <see cref="GeoPoint"/>, <see cref="DocumentReference"/>, sequence, dictionary with string keys, or of an anonymous type. Unlike Google's
 /// client, this one has no attributes and converters for classes, no sentinel values such as the server's time, and no queries.</para>
-/// <para>A call has 2 seconds, so a document of 1 MB needs a connection of 500 KB/s. The client never sends a commit twice, but
+/// <para>A call has 2 seconds, a commit 3, so a document of 1 MB needs a connection of 500 KB/s. The client never sends a commit twice, but
 /// <c>HttpClient</c> itself sends a call again that the server refused before it processed it.</para>
 /// </remarks>
 public sealed class FirestoreDb
@@ -18,11 +15,6 @@ public sealed class FirestoreDb
     private readonly FirestoreClient client;
     private readonly DocumentCache cache;
 
-    /// <param name="projectId">The ID of the project.</param>
-    /// <param name="databaseId">The ID of the database.</param>
-    /// <param name="api">Makes the calls.</param>
-    /// <param name="cache">The cache and the locks; new ones if null.</param>
-    /// <param name="time">The clock of the pauses between attempts; the system's if null.</param>
     internal FirestoreDb(
         string projectId, string databaseId, IFirestoreApi api, DocumentCache? cache = null, TimeProvider? time = null)
         : this(projectId, databaseId, new FirestoreClient(api, ToName(projectId, databaseId), time ?? TimeProvider.System), cache ?? new())
@@ -79,7 +71,7 @@ public sealed class FirestoreDb
     {
         ArgumentNullException.ThrowIfNull(callback);
         var runner = new TransactionRunner(client, cache, options?.MaxAttempts, cancellationToken);
-        return ClientMetrics.CountAsync(runner.RunAsync(attempt => callback(new Transaction(this, attempt, cancellationToken))));
+        return runner.RunAsync(attempt => callback(new Transaction(this, attempt, cancellationToken)));
     }
 
     /// <inheritdoc cref="RunTransactionAsync{T}"/>
@@ -98,10 +90,8 @@ public sealed class FirestoreDb
             cancellationToken);
     }
 
-    internal async Task<DocumentSnapshot> GetSnapshotAsync(DocumentReference reference, CancellationToken cancellationToken)
-    {
-        return DocumentSnapshot.FromRead(reference, await client.GetAsync(reference.Path, cancellationToken).ConfigureAwait(false));
-    }
+    internal async Task<DocumentSnapshot> GetSnapshotAsync(DocumentReference reference, CancellationToken cancellationToken) =>
+        new(reference, await client.GetAsync(reference.Path, cancellationToken).ConfigureAwait(false));
 
     /// <summary>Sends one write outside a transaction, once.</summary>
     internal async Task<WriteResult> WriteAsync(Write write, CancellationToken cancellationToken)
@@ -119,7 +109,6 @@ public sealed class FirestoreDb
     }
 
     /// <summary>Creates a reference to a document from its full name, which can be in another database or project.</summary>
-    /// <exception cref="NotSupportedException">It isn't the name of a document.</exception>
     internal DocumentReference DocumentFromResourceName(string name)
     {
         if (name.Split('/') is not ["projects", var projectId, "databases", var databaseId, "documents", _, _, .. var more]

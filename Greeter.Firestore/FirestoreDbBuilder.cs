@@ -1,5 +1,4 @@
 using System.Globalization;
-using Greeter.Firestore.Transport;
 
 namespace Greeter.Firestore;
 
@@ -8,12 +7,9 @@ public sealed class FirestoreDbBuilder
 {
     private const string EmulatorVariable = "FIRESTORE_EMULATOR_HOST";
     private const string DefaultEndpoint = "firestore.googleapis.com";
-    private const string DefaultDatabase = "(default)";
 
     // Google's Python client has the same default, so both see the same documents.
     private const string DefaultEmulatorProject = "google-cloud-firestore-emulator";
-
-    private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(2);
 
     /// <summary>Gets or sets the ID of the project that contains the database.</summary>
     /// <remarks>The default is the project of the service account's key, or else that of the metadata server. For an emulator, it is
@@ -31,11 +27,7 @@ public sealed class FirestoreDbBuilder
     /// <summary>Gets or sets how <c>FIRESTORE_EMULATOR_HOST</c> is used; the default is
     /// <see cref="EmulatorDetection.None"/>.</summary>
     /// <exception cref="ArgumentException">The value isn't a member of the enumeration.</exception>
-    public EmulatorDetection EmulatorDetection
-    {
-        get;
-        set => field = GaxPreconditions.CheckEnumValue(value, nameof(value));
-    }
+    public EmulatorDetection EmulatorDetection { get; set => field = GaxPreconditions.CheckEnumValue(value, nameof(value)); }
 
     /// <summary>Creates the database.</summary>
     /// <remarks>This doesn't call Firestore. For Cloud Firestore it looks for credentials, in files or on the metadata
@@ -57,11 +49,11 @@ public sealed class FirestoreDbBuilder
         var (projectId, address, credentials) = host is null
             ? FindCloud()
             : (NullIfEmpty(ProjectId) ?? DefaultEmulatorProject, ParseEmulatorHost(host), null);
-        var databaseId = NullIfEmpty(DatabaseId) ?? DefaultDatabase;
+        var databaseId = NullIfEmpty(DatabaseId) ?? "(default)";
         ThrowIfInvalidId(nameof(ProjectId), projectId);
         ThrowIfInvalidId(nameof(DatabaseId), databaseId);
         var api = new GrpcFirestoreApi(
-            address, credentials, CallTimeout, new ReconnectingHandler(CreateSocketsHandler, TimeProvider.System));
+            address, credentials, TimeSpan.FromSeconds(2), new ReconnectingHandler(CreateSocketsHandler, TimeProvider.System));
         return (projectId, databaseId, api);
     }
 

@@ -1,5 +1,4 @@
 using Greeter.Firestore;
-using Greeter.Firestore.Transport;
 
 namespace Microsoft.Extensions.DependencyInjection;
 
@@ -29,8 +28,7 @@ public static class ServiceCollectionExtensions
         });
     }
 
-    /// <summary>Adds a singleton <see cref="FirestoreDb"/>, and an <see cref="IFirestoreApi"/> that is disposed of with the service
-    /// provider.</summary>
+    // The API is disposed of with the service provider.
     internal static IServiceCollection AddFirestoreDb(
         this IServiceCollection services, Func<IServiceProvider, (string ProjectId, string DatabaseId, IFirestoreApi Api)> connect)
     {

@@ -31,8 +31,7 @@ public readonly record struct Timestamp : IComparable, IComparable<Timestamp>
     public DateTime ToDateTime() => ToProto().ToDateTime();
 
     /// <summary>Compares this instant with another.</summary>
-    /// <returns>Less than zero if this instant is earlier, zero if both are the same, more than zero if this one is
-    /// later.</returns>
+    /// <returns>Less than zero if this instant is earlier, zero if both are the same, more than zero if this one is later.</returns>
     public int CompareTo(Timestamp other) => (seconds, nanoseconds).CompareTo((other.seconds, other.nanoseconds));
 
     /// <inheritdoc cref="CompareTo(Timestamp)"/>

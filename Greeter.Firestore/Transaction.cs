@@ -32,7 +32,7 @@ public sealed class Transaction
     {
         ArgumentNullException.ThrowIfNull(documentReference);
         var read = await attempt.ReadAsync(documentReference.Path, cancellationToken).ConfigureAwait(false);
-        return DocumentSnapshot.FromRead(documentReference, read);
+        return new DocumentSnapshot(documentReference, read);
     }
 
     /// <summary>Creates a document when the transaction commits.</summary>
@@ -43,8 +43,7 @@ public sealed class Transaction
     public void Create(DocumentReference documentReference, object documentData) =>
         attempt.Add(WriteFactory.Create(documentReference, documentData));
 
-    /// <summary>Writes a document when the transaction commits, whether it exists or not. The default of the options is
-    /// <see cref="SetOptions.Overwrite"/>.</summary>
+    /// <summary>Writes a document when the transaction commits. The default is <see cref="SetOptions.Overwrite"/>.</summary>
     /// <exception cref="ArgumentException">The data can't be stored in Firestore.</exception>
     /// <exception cref="InvalidOperationException">The transaction has ended.</exception>
     public void Set(DocumentReference documentReference, object documentData, SetOptions? options = null) =>

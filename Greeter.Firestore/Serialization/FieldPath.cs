@@ -12,9 +12,7 @@ internal static class FieldPath
     private static readonly SearchValues<char> SimpleCharacters =
         SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
 
-    /// <summary>Returns the path of a field in a map.</summary>
-    /// <param name="parent">The path of the map; <c>null</c> for the document itself.</param>
-    /// <param name="name">The name of the field.</param>
+    /// <summary>Returns the path of a field in a map, or in the document itself if there is no parent.</summary>
     public static string Append(string? parent, string name)
     {
         var segment = IsSimple(name)
@@ -27,10 +25,6 @@ internal static class FieldPath
     /// <exception cref="FormatException">The path isn't valid.</exception>
     public static string[] Parse(string path)
     {
-        if (IsSimple(path))
-        {
-            return [path];
-        }
         var names = new List<string>();
         for (var position = 0; ; position++)
         {

@@ -4,22 +4,17 @@ namespace Greeter.Firestore.Serialization;
 /// <remarks>Source: https://firebase.google.com/docs/firestore/data-model#references</remarks>
 internal static class ResourcePath
 {
-    /// <summary>Returns a path below another.</summary>
-    /// <param name="parent">The path above.</param>
-    /// <param name="path">The IDs to append.</param>
-    /// <param name="odd">Whether the number of IDs must be odd, rather than even.</param>
-    /// <exception cref="ArgumentException">An ID is empty or has a lone surrogate, or the number of IDs is
-    /// wrong.</exception>
+    /// <summary>Appends IDs to a path: an odd number of them, or an even one.</summary>
+    /// <exception cref="ArgumentException">An ID is empty or has a lone surrogate, or the number of IDs is wrong.</exception>
     public static string Append(string parent, string path, bool odd)
     {
         ArgumentNullException.ThrowIfNull(path);
         UnicodeText.Check(path);
-        var isOdd = path.AsSpan().Count('/') % 2 == 0;
         if (path.Length == 0 || path[0] == '/' || path[^1] == '/' || path.Contains("//", StringComparison.Ordinal))
         {
             throw new ArgumentException($"'{path}' has an empty ID.", nameof(path));
         }
-        return isOdd == odd
+        return path.AsSpan().Count('/') % 2 == (odd ? 0 : 1)
             ? $"{parent}/{path}"
             : throw new ArgumentException($"'{path}' must have an {(odd ? "odd" : "even")} number of IDs.", nameof(path));
     }

@@ -1,10 +1,7 @@
 using System.Collections;
 using System.Reflection;
 using System.Runtime.CompilerServices;
-using Google.Protobuf;
-using Google.Protobuf.Collections;
 using Google.Protobuf.WellKnownTypes;
-using Greeter.Firestore.V1;
 using Value = Greeter.Firestore.V1.Value;
 
 namespace Greeter.Firestore.Serialization;
@@ -30,9 +27,7 @@ internal static class ValueConverter
         AddTo(fields, map, depth: 0);
     }
 
-    /// <summary>Converts a document's or map's fields.</summary>
-    /// <param name="fields">The fields.</param>
-    /// <param name="toReference">Creates a reference from the full name of a document.</param>
+    /// <summary>Converts a document's or map's fields, with references from the full names of documents.</summary>
     /// <exception cref="NotSupportedException">A value is of a type that the client doesn't know.</exception>
     public static Dictionary<string, object?> ToDictionary(MapField<string, Value> fields, Func<string, DocumentReference> toReference)
     {

@@ -1,9 +1,4 @@
-using Google.Protobuf.Collections;
-using Greeter.Firestore.V1;
-
 namespace Greeter.Firestore.Serialization;
-
-using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
 /// <summary>Applies writes to documents, as Firestore does.</summary>
 internal static class WriteExtensions
@@ -13,11 +8,8 @@ internal static class WriteExtensions
 
     /// <summary>Returns the document after the write; null after a delete.</summary>
     /// <remarks>Without a mask, an update replaces all fields. With a mask, it replaces the fields that the mask names. A field that the
-    /// mask names and the update lacks is removed.</remarks>
-    /// <param name="write">The write.</param>
-    /// <param name="current">The document before the write, which stays as it is; null if it doesn't exist.</param>
-    /// <param name="updateTime">The document's update time after the write.</param>
-    public static Document? ApplyTo(this Write write, Document? current, Timestamp updateTime)
+    /// mask names and the update lacks is removed. The document before the write, if any, stays as it is.</remarks>
+    public static Document? ApplyTo(this Write write, Document? current, ProtoTimestamp updateTime)
     {
         if (write.Update is not { } update)
         {

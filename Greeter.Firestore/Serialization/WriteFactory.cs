@@ -1,13 +1,9 @@
-using Google.Protobuf.Collections;
-using Greeter.Firestore.V1;
-
 namespace Greeter.Firestore.Serialization;
 
 /// <summary>Creates the writes of a commit.</summary>
 internal static class WriteFactory
 {
     /// <summary>Creates a write that fails if the document exists.</summary>
-    /// <exception cref="ArgumentException">The data cannot be stored.</exception>
     public static Write Create(DocumentReference reference, object data)
     {
         var write = Set(reference, data, SetOptions.Overwrite);
@@ -16,7 +12,6 @@ internal static class WriteFactory
     }
 
     /// <summary>Creates a write that overwrites the document, or merges the data into it.</summary>
-    /// <exception cref="ArgumentException">The data cannot be stored.</exception>
     public static Write Set(DocumentReference reference, object data, SetOptions? options)
     {
         ArgumentNullException.ThrowIfNull(reference);

@@ -1,15 +1,10 @@
-using System.Runtime.ExceptionServices;
-using Greeter.Firestore.V1;
-
 namespace Greeter.Firestore.Transactions;
-
-using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
 /// <summary>The commits of a transaction that failed without an answer from Firestore: it may have applied them, or may still do
 /// so.</summary>
 internal sealed class AmbiguousCommits
 {
-    private readonly List<(RpcException Failure, Dictionary<string, Timestamp?> Versions)> commits = [];
+    private readonly List<(RpcException Failure, Dictionary<string, ProtoTimestamp?> Versions)> commits = [];
 
     /// <summary>Adds a failed commit.</summary>
     public void Add(RpcException failure, Attempt attempt)
@@ -24,12 +19,9 @@ internal sealed class AmbiguousCommits
         }
     }
 
-    /// <summary>Throws the failure of a commit that may still be applied after this attempt.</summary>
+    /// <summary>Throws the failure of a commit that may still be applied after the attempt that would end the transaction.</summary>
     /// <remarks>A commit is applied only if all of its documents still have the versions that it requires. So one document with
     /// another version rules it out. A write that changes nothing keeps the version.</remarks>
-    /// <param name="attempt">The attempt that would end the transaction.</param>
-    /// <param name="response">The response to its commit; null if there is none.</param>
-    /// <exception cref="RpcException">The failure.</exception>
     public void ThrowIfPending(Attempt attempt, CommitResponse? response)
     {
         foreach (var (failure, versions) in commits)

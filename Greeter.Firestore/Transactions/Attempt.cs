@@ -1,21 +1,11 @@
-using Greeter.Firestore.Transport;
-using Greeter.Firestore.V1;
-
 namespace Greeter.Firestore.Transactions;
-
-using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
 /// <summary>Where the reads of an attempt come from.</summary>
 internal enum ReadSource
 {
-    /// <summary>The cache, and Firestore for documents that aren't cached.</summary>
-    Cache,
-
-    /// <summary>Firestore, without locks.</summary>
-    Firestore,
-
-    /// <summary>Firestore, in a transaction of its own that locks the documents.</summary>
-    LockedInFirestore,
+    Cache,              // Or Firestore, for documents that aren't cached.
+    Firestore,          // Without locks.
+    LockedInFirestore,  // In a transaction of Firestore's own that locks the documents.
 }
 
 /// <summary>One attempt of a transaction: what its callback reads and writes, and the commit.</summary>
@@ -105,6 +95,7 @@ internal sealed class Attempt(
     /// <exception cref="RpcException">The commit failed.</exception>
     public async Task<CommitResponse?> CommitAsync()
     {
+        End();
         var commit = writes.ToList();
         // One read is consistent by itself; several are consistent only if none of the documents changed in between.
         if (writes.Count > 0 || (reads.Count > 1 && !HasCachedReads))
@@ -120,8 +111,8 @@ internal sealed class Attempt(
         try
         {
             var response = await client.CommitAsync(commit, FirestoreLock?.TransactionId, cancellationToken).ConfigureAwait(false);
-            FirestoreLock?.HasCommitted();
-            RecordHit();
+            FirestoreLock?.HasCommitted = true;
+            RecordHit(isCurrent: true);
             cache.Update(this, response);
             return response;
         }
@@ -135,13 +126,12 @@ internal sealed class Attempt(
         }
     }
 
-    /// <summary>Records that cached documents were stale, if the attempt has read some.</summary>
-    public void RecordStaleHit()
+    /// <summary>Records whether cached documents were current, if the attempt has read some.</summary>
+    public void RecordHit(bool isCurrent)
     {
         if (HasCachedReads)
         {
-            cache.HitRate.Record(isHit: false);
-            ClientMetrics.CacheStaleHits.Add(1);
+            cache.HitRate.Record(isCurrent);
         }
     }
 
@@ -164,20 +154,11 @@ internal sealed class Attempt(
     /// <summary>Returns the version that a document had when it was read, or has since the commit: its update time; null if it doesn't
     /// exist.</summary>
     /// <returns>False if the attempt neither read nor wrote the document.</returns>
-    public bool TryGetLastVersion(string name, CommitResponse? response, out Timestamp? version)
+    public bool TryGetLastVersion(string name, CommitResponse? response, out ProtoTimestamp? version)
     {
         var index = response is null ? -1 : writes.FindLastIndex(write => write.Name() == name);
         version = index >= 0 ? response!.WriteResults[index].UpdateTime : reads.GetValueOrDefault(name)?.Found?.UpdateTime;
         return index >= 0 || reads.ContainsKey(name);
-    }
-
-    private void RecordHit()
-    {
-        if (HasCachedReads)
-        {
-            cache.HitRate.Record(isHit: true);
-            ClientMetrics.CacheHits.Add(1);
-        }
     }
 
     private BatchGetDocumentsResponse? ReadFromCache(CachedDocument entry)

@@ -1,22 +1,15 @@
-using Google.Protobuf;
-using Greeter.Firestore.V1;
-
 namespace Greeter.Firestore.Transactions;
-
-using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
 /// <summary>An entry of the <see cref="DocumentCache"/>: the lock of a document, and its state as this process last committed
 /// it.</summary>
 internal sealed class CachedDocument
 {
     private readonly Lock access = new();
-    private DocumentLock? documentLock;
     // One array instead of the 20 objects of a parsed document keeps garbage collections short.
     private byte[]? response;
-    private Timestamp? updateTime;
+    private ProtoTimestamp? updateTime;
 
-    /// <summary>Gets the document's lock.</summary>
-    public DocumentLock Lock => LazyInitializer.EnsureInitialized(ref documentLock);
+    public DocumentLock Lock { get; } = new();
 
     /// <summary>Gets the size of the state in bytes.</summary>
     public int Bytes => Volatile.Read(ref response)?.Length ?? 0;
@@ -26,7 +19,7 @@ internal sealed class CachedDocument
         Volatile.Read(ref response) is { } bytes ? BatchGetDocumentsResponse.Parser.ParseFrom(bytes) : null;
 
     /// <summary>Stores a committed document, unless a later version is known.</summary>
-    public void Store(Document document, Timestamp commitTime)
+    public void Store(Document document, ProtoTimestamp commitTime)
     {
         var bytes = new BatchGetDocumentsResponse { Found = document, ReadTime = commitTime }.ToByteArray();
         lock (access)

@@ -1,10 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
-using Greeter.Firestore.V1;
 using Microsoft.Extensions.Caching.Memory;
 
 namespace Greeter.Firestore.Transactions;
-
-using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
 /// <summary>
 /// Caches documents as this process last committed them, with their locks. A transaction can safely start from a cached document
@@ -16,7 +13,7 @@ internal sealed class DocumentCache
     /// <summary>The limit of all entries in bytes.</summary>
     public const long MaxBytes = 64 << 20;
 
-    /// <summary>About what an entry takes beside the document and its name, in bytes.</summary>
+    // In bytes, about what an entry takes beside the document and its name.
     private const int EntryOverhead = 512;
 
     // A full cache sorts all entries to find the oldest ones, so it removes many at a time.
@@ -41,8 +38,7 @@ internal sealed class DocumentCache
         }
     }
 
-    /// <summary>Caches the final state of each document that a commit wrote and of which all fields are known; drops the other
-    /// ones.</summary>
+    /// <summary>Caches the final state of each written document of which all fields are known; drops the other ones.</summary>
     public void Update(Attempt attempt, CommitResponse response)
     {
         var documents = attempt.Reads.ToDictionary(read => read.Key, read => (Document?)read.Value.Found);
@@ -75,7 +71,7 @@ internal sealed class DocumentCache
     public CachedDocument? Find(string name) => entries.Get<CachedDocument>(name);
 
     /// <summary>Stores a committed document.</summary>
-    public void Store(Document document, Timestamp commitTime)
+    public void Store(Document document, ProtoTimestamp commitTime)
     {
         var entry = GetOrAdd(document.Name);
         var bytes = entry.Bytes;

@@ -1,7 +1,3 @@
-using Google.Protobuf;
-using Greeter.Firestore.Transport;
-using Greeter.Firestore.V1;
-
 namespace Greeter.Firestore.Transactions;
 
 /// <summary>Reads documents in a read-write transaction of Firestore's own. Firestore holds other clients' writes of these documents back
@@ -11,7 +7,6 @@ internal sealed class FirestoreLock(FirestoreClient client)
 {
     private readonly Lock access = new();
     private Task<BatchGetDocumentsResponse>? firstRead;
-    private bool hasCommitted;
 
     /// <summary>Gets the ID of the transaction; null if nothing was read, or if the server has no locks.</summary>
     public ByteString? TransactionId =>
@@ -45,13 +40,13 @@ internal sealed class FirestoreLock(FirestoreClient client)
         }
     }
 
-    /// <summary>Records that the transaction has ended with a commit.</summary>
-    public void HasCommitted() => hasCommitted = true;
+    /// <summary>Gets or sets whether a commit has ended the transaction.</summary>
+    public bool HasCommitted { get; set; }
 
     /// <summary>Releases the locks, unless a commit has. Doesn't wait for it.</summary>
     public void Release()
     {
-        if (!hasCommitted && firstRead is not null)
+        if (!HasCommitted && firstRead is not null)
         {
             _ = RollbackAsync(firstRead);
         }

@@ -5,8 +5,6 @@ namespace Greeter.Firestore.Transactions;
 /// without a lock conflicts, and runs again.
 /// </summary>
 /// <remarks>Thread-safe: concurrent reads of the transaction share it, and a read can outlive the transaction.</remarks>
-/// <param name="isEnabled">Whether the transaction takes locks.</param>
-/// <param name="maxWait">How long one read waits for a lock.</param>
 internal sealed class HeldLock(bool isEnabled, TimeSpan maxWait)
 {
     private readonly Lock access = new();

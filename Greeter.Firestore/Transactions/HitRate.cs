@@ -18,5 +18,9 @@ internal sealed class HitRate
     public bool ShouldUseCache() => rate > 0.5 || Interlocked.Increment(ref skipped) % ProbeInterval == 0;
 
     /// <summary>Records whether a cached document was current.</summary>
-    public void Record(bool isHit) => rate += ((isHit ? 1 : 0) - rate) * Weight;
+    public void Record(bool isCurrent)
+    {
+        rate += ((isCurrent ? 1 : 0) - rate) * Weight;
+        (isCurrent ? ClientMetrics.CacheHits : ClientMetrics.CacheStaleHits).Add(1);
+    }
 }

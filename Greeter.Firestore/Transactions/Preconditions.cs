@@ -1,17 +1,12 @@
-using Greeter.Firestore.V1;
-
 namespace Greeter.Firestore.Transactions;
 
 using Condition = Greeter.Firestore.V1.Precondition.ConditionTypeOneofCase;
-using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
-
 /// <summary>The preconditions of a commit's writes.</summary>
 internal static class Preconditions
 {
     /// <summary>Requires that the documents that a transaction read haven't changed: in the first write of each, or in an additional
     /// write that changes nothing.</summary>
-    /// <exception cref="RpcException">A write's own precondition contradicts the read. The status is that of
-    /// <see cref="Check"/>.</exception>
+    /// <exception cref="RpcException">A write's own precondition contradicts the read; the status of <see cref="Check"/>.</exception>
     public static void Add(List<Write> writes, IReadOnlyDictionary<string, BatchGetDocumentsResponse> reads)
     {
         foreach (var (name, read) in reads)
@@ -26,10 +21,7 @@ internal static class Preconditions
         }
     }
 
-    /// <summary>Checks a precondition as Firestore does.</summary>
-    /// <param name="precondition">The precondition; null if there is none.</param>
-    /// <param name="name">The document's name.</param>
-    /// <param name="current">The document; null if it doesn't exist.</param>
+    /// <summary>Checks a precondition, if there is one, as Firestore does.</summary>
     /// <exception cref="RpcException">NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION, or INVALID_ARGUMENT for a time later than the
     /// document's.</exception>
     public static void Check(V1.Precondition? precondition, string name, Document? current)
@@ -43,7 +35,7 @@ internal static class Preconditions
             case Condition.UpdateTime when current is not null && precondition.UpdateTime > current.UpdateTime:
                 throw Failure(StatusCode.InvalidArgument, $"The required update time is later than that of document '{name}'.");
             // The emulator treats a missing document as one of 1970-01-01. By the documentation, the document must exist.
-            case Condition.UpdateTime when !precondition.UpdateTime.Equals(current?.UpdateTime ?? new Timestamp()):
+            case Condition.UpdateTime when !precondition.UpdateTime.Equals(current?.UpdateTime ?? new ProtoTimestamp()):
                 throw Failure(StatusCode.FailedPrecondition, $"Document '{name}' doesn't have the required update time.");
         }
     }

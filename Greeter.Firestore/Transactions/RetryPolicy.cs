@@ -1,29 +1,23 @@
-using System.Runtime.ExceptionServices;
-using Greeter.Firestore.Transport;
-using Greeter.Firestore.V1;
-
 namespace Greeter.Firestore.Transactions;
 
 /// <summary>Decides what follows a failed attempt of one transaction: another attempt, or the failure.</summary>
-internal sealed class RetryPolicy(FirestoreClient client, HeldLock heldLock, int? maxAttempts, CancellationToken cancellationToken)
+internal sealed class RetryPolicy(
+    FirestoreClient client, Backoff backoff, HeldLock heldLock, int? maxAttempts, CancellationToken cancellationToken)
 {
-    /// <summary>The number of attempts in a row on unchanged documents after which a failure isn't a conflict.</summary>
-    private const int MaxUnchangedAttempts = 2;
-
     /// <summary>The size in bytes above which a server may refuse a message: gRPC's default limit.</summary>
     private const int MaxCommitSize = 4 << 20;
 
-    // In milliseconds: the first and the longest pause.
-    private static readonly (int, int) AfterConflict = (4, 64);
+    // In milliseconds: the first and the longest pause. After the first conflict, the other process may have more to do.
+    private static readonly (int, int) AfterFirstConflict = (48, 48);
+    private static readonly (int, int) AfterConflict = (12, 12);
     private static readonly (int, int) AfterAborted = (50, 250);
 
-    private readonly Backoff backoff = client.CreateBackoff(cancellationToken);
     private int attempts;
     private IReadOnlyDictionary<string, BatchGetDocumentsResponse>? requiredReads;
     private int unchangedAttempts;
     private bool wasExhausted;
-    // At random, so that several processes don't lock at the same time again and again.
-    private int conflictsBeforeLock = Random.Shared.Next(6, 12);
+    private long? firstConflict;
+    private TimeSpan timeBeforeLock;
 
     private enum FailureKind
     {
@@ -50,8 +44,6 @@ internal sealed class RetryPolicy(FirestoreClient client, HeldLock heldLock, int
     }
 
     /// <summary>Waits before the next attempt.</summary>
-    /// <param name="attempt">The failed attempt.</param>
-    /// <param name="failure">The exception of its callback or its commit.</param>
     /// <exception cref="Exception">There is no other attempt: the failure, or an earlier one that left it open whether a commit is
     /// applied.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
@@ -69,9 +61,10 @@ internal sealed class RetryPolicy(FirestoreClient client, HeldLock heldLock, int
             case FailureKind.Stale:
                 break;
             case FailureKind.Conflict:
-                RecordConflict(attempt);
+                var isFirst = RecordConflict(attempt);
                 var conflict = await CreateConflictAsync(attempt, failure).ConfigureAwait(false);
-                await PauseAsync(attempt, conflict, conflict == failure ? AfterAborted : AfterConflict).ConfigureAwait(false);
+                var pause = conflict == failure ? AfterAborted : isFirst ? AfterFirstConflict : AfterConflict;
+                await PauseAsync(attempt, conflict, pause).ConfigureAwait(false);
                 break;
             case FailureKind.Transient:
                 // Lets the queue continue during the pause.
@@ -84,12 +77,6 @@ internal sealed class RetryPolicy(FirestoreClient client, HeldLock heldLock, int
             AmbiguousCommits.Add(e, attempt);
         }
     }
-
-    /// <summary>Returns whether a cancellation ended the retries and doesn't have the last failure as its inner exception yet.</summary>
-    public bool IsInterruptedBy(OperationCanceledException e) => backoff.IsInterruptedBy(e);
-
-    /// <summary>Creates the cancellation, with the last failure as its inner exception.</summary>
-    public OperationCanceledException ToCancellation() => backoff.ToCancellation();
 
     private async Task<FailureKind> ClassifyCallbackFailureAsync(Attempt attempt)
     {
@@ -137,7 +124,7 @@ internal sealed class RetryPolicy(FirestoreClient client, HeldLock heldLock, int
         StatusCode.Aborted => true,
         StatusCode.AlreadyExists when CreatesOnlyMissingReads(attempt, commit) => true,
         StatusCode.FailedPrecondition or StatusCode.AlreadyExists or StatusCode.NotFound =>
-            attempt.Reads.Count > 0 && CountUnchangedAttempts(attempt) < MaxUnchangedAttempts,
+            attempt.Reads.Count > 0 && CountUnchangedAttempts(attempt) < 2,
         _ => false,
     };
 
@@ -172,17 +159,25 @@ internal sealed class RetryPolicy(FirestoreClient client, HeldLock heldLock, int
         return unchangedAttempts;
     }
 
-    private void RecordConflict(Attempt attempt)
+    /// <summary>Lets an attempt lock in Firestore, if the conflicts last. Without a lock, a process whose calls take longer never wins: it
+    /// needs two calls where the faster one needs one.</summary>
+    /// <returns>Whether the conflict is the first one, or the first one after a lock.</returns>
+    private bool RecordConflict(Attempt attempt)
     {
         ClientMetrics.Conflicts.Add(1);
-        attempt.RecordStaleHit();
-        if (--conflictsBeforeLock == 0)
+        attempt.RecordHit(isCurrent: false);
+        if (firstConflict is not { } started || attempt.FirestoreLock is not null)
         {
-            // Without a lock, a process whose calls take longer never wins: it needs two calls where the faster one needs one.
-            NextSource = ReadSource.LockedInFirestore;
-            // If another process locks too, both wait for each other until Firestore aborts one of them.
-            conflictsBeforeLock = Random.Shared.Next(3, 9);
+            firstConflict = client.Time.GetTimestamp();
+            // At random: if two processes lock at once, each waits for the other one until Firestore aborts one of them.
+            timeBeforeLock = TimeSpan.FromMilliseconds(Random.Shared.Next(250, 750));
+            return true;
         }
+        if (client.Time.GetElapsedTime(started) >= timeBeforeLock)
+        {
+            NextSource = ReadSource.LockedInFirestore;
+        }
+        return false;
     }
 
     /// <summary>Returns the failure if it has a conflict's status, or if nobody has changed a document; otherwise a conflict with the

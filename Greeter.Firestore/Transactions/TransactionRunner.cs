@@ -1,12 +1,6 @@
-using Greeter.Firestore.Transport;
-
 namespace Greeter.Firestore.Transactions;
 
 /// <summary>Runs one transaction: attempts, until one succeeds or <see cref="RetryPolicy"/> allows no other.</summary>
-/// <param name="client">The client of the database.</param>
-/// <param name="cache">The documents that this process committed last, and their locks.</param>
-/// <param name="maxAttempts">The limit of attempts; none if null.</param>
-/// <param name="cancellationToken">Cancels the transaction.</param>
 internal sealed class TransactionRunner(
     FirestoreClient client, DocumentCache cache, int? maxAttempts, CancellationToken cancellationToken)
 {
@@ -20,55 +14,55 @@ internal sealed class TransactionRunner(
     public async Task<T> RunAsync<T>(Func<Attempt, Task<T>> callback)
     {
         IsInTransaction.Value = true;
-        var retryPolicy = new RetryPolicy(client, heldLock, maxAttempts, cancellationToken);
+        var backoff = new Backoff(client.Time, cancellationToken);
+        var retryPolicy = new RetryPolicy(client, backoff, heldLock, maxAttempts, cancellationToken);
+        var outcome = "failed";
         try
         {
-            while (true)
-            {
-                var attempt = new Attempt(client, cache, heldLock, retryPolicy.NextSource, cancellationToken);
-                var hasSucceeded = false;
-                try
-                {
-                    var result = await RunCallbackAsync(callback, attempt).ConfigureAwait(false);
-                    var response = await attempt.CommitAsync().ConfigureAwait(false);
-                    // Without a commit, nothing confirms a cached read.
-                    hasSucceeded = response is not null || !attempt.HasCachedReads;
-                    if (hasSucceeded)
-                    {
-                        retryPolicy.AmbiguousCommits.ThrowIfPending(attempt, response);
-                        return result;
-                    }
-                    retryPolicy.ReadAgain();
-                }
-                catch (Exception e) when (!hasSucceeded)
-                {
-                    await retryPolicy.PrepareNextAttemptAsync(attempt, e).ConfigureAwait(false);
-                }
-                finally
-                {
-                    attempt.FirestoreLock?.Release();
-                }
-            }
+            var result = await backoff.RunAsync(() => RunAttemptsAsync(callback, retryPolicy)).ConfigureAwait(false);
+            outcome = "committed";
+            return result;
         }
-        catch (OperationCanceledException e) when (retryPolicy.IsInterruptedBy(e))
+        catch (OperationCanceledException)
         {
-            throw retryPolicy.ToCancellation();
+            outcome = "cancelled";
+            throw;
         }
         finally
         {
             heldLock.End();
+            ClientMetrics.Transactions.Add(1, new KeyValuePair<string, object?>("outcome", outcome));
         }
     }
 
-    private static async Task<T> RunCallbackAsync<T>(Func<Attempt, Task<T>> callback, Attempt attempt)
+    private async Task<T> RunAttemptsAsync<T>(Func<Attempt, Task<T>> callback, RetryPolicy retryPolicy)
     {
-        try
+        while (true)
         {
-            return await callback(attempt).ConfigureAwait(false);
-        }
-        finally
-        {
-            attempt.End();
+            var attempt = new Attempt(client, cache, heldLock, retryPolicy.NextSource, cancellationToken);
+            var hasSucceeded = false;
+            try
+            {
+                var result = await callback(attempt).ConfigureAwait(false);
+                var response = await attempt.CommitAsync().ConfigureAwait(false);
+                // Without a commit, nothing confirms a cached read.
+                hasSucceeded = response is not null || !attempt.HasCachedReads;
+                if (hasSucceeded)
+                {
+                    retryPolicy.AmbiguousCommits.ThrowIfPending(attempt, response);
+                    return result;
+                }
+                retryPolicy.ReadAgain();
+            }
+            catch (Exception e) when (!hasSucceeded)
+            {
+                attempt.End();
+                await retryPolicy.PrepareNextAttemptAsync(attempt, e).ConfigureAwait(false);
+            }
+            finally
+            {
+                attempt.FirestoreLock?.Release();
+            }
         }
     }
 }

@@ -81,12 +81,9 @@ internal sealed class ApplicationDefaultCredentials
             var token = await ((ITokenAccessWithHeaders)credential)
                 .GetAccessTokenWithHeadersForRequestAsync(context.ServiceUrl, context.CancellationToken).ConfigureAwait(false);
             metadata.Add("authorization", $"Bearer {token.AccessToken}");
-            foreach (var (name, values) in token.Headers)
+            foreach (var (name, value) in token.Headers.SelectMany(header => header.Value, (header, value) => (header.Key, value)))
             {
-                foreach (var value in values)
-                {
-                    metadata.Add(name, value);
-                }
+                metadata.Add(name, value);
             }
         }
         catch (TokenResponseException e)

@@ -1,5 +1,3 @@
-using System.Runtime.ExceptionServices;
-
 namespace Greeter.Firestore.Transport;
 
 /// <summary>
@@ -18,10 +16,8 @@ internal sealed class Backoff(TimeProvider time, CancellationToken cancellationT
     private (int, int) lastRange;
     private int doublings;
 
-    /// <summary>Waits before the next attempt.</summary>
-    /// <param name="failure">The failure to recover from.</param>
-    /// <param name="range">The upper limits of the first and of the longest pause, in milliseconds.</param>
-    /// <exception cref="RpcException">The failure, if the limit is reached.</exception>
+    /// <summary>Waits before the next attempt, for a pause between the range's limits in milliseconds.</summary>
+    /// <exception cref="RpcException">The failure, if the limit of all pauses is reached.</exception>
     public Task PauseAsync(RpcException failure, (int First, int Longest) range)
     {
         if (time.GetElapsedTime(started) > Limit)
@@ -35,11 +31,18 @@ internal sealed class Backoff(TimeProvider time, CancellationToken cancellationT
         return Task.Delay(TimeSpan.FromMilliseconds(upper * (0.5 + (Random.Shared.NextDouble() / 2))), time, cancellationToken);
     }
 
-    /// <summary>Returns whether a cancellation ended the retries and doesn't have the last failure as its inner exception yet.</summary>
-    public bool IsInterruptedBy(OperationCanceledException e) =>
-        lastFailure is not null && cancellationToken.IsCancellationRequested && e.InnerException is not RpcException;
-
-    /// <summary>Creates the cancellation, with the last failure as its inner exception.</summary>
-    public OperationCanceledException ToCancellation() =>
-        new($"Cancelled while retrying: {lastFailure?.Status.Detail}", lastFailure, cancellationToken);
+    /// <summary>Runs an operation that pauses. If its token is cancelled, the exception contains the last failure.</summary>
+    public async Task<T> RunAsync<T>(Func<Task<T>> operation)
+    {
+        try
+        {
+            return await operation().ConfigureAwait(false);
+        }
+        catch (OperationCanceledException e) when (
+            lastFailure is not null && cancellationToken.IsCancellationRequested && e.InnerException is not RpcException)
+        {
+            throw new OperationCanceledException(
+                $"Cancelled while retrying: {lastFailure.Status.Detail}", lastFailure, cancellationToken);
+        }
+    }
 }

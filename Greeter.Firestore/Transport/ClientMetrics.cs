@@ -20,7 +20,7 @@ internal static class ClientMetrics
     private static readonly Histogram<double> CallDuration = Meter.CreateHistogram(
         "rpc.client.call.duration", "s", "The duration of calls to Firestore.", tags: null, Seconds);
 
-    private static readonly Counter<long> Transactions =
+    public static Counter<long> Transactions { get; } =
         Meter.CreateCounter<long>("greeter.firestore.transactions", "{transaction}", "Transactions that have ended, by outcome.");
 
     public static Counter<long> Conflicts { get; } =
@@ -35,10 +35,7 @@ internal static class ClientMetrics
     public static Counter<long> CacheStaleHits { get; } =
         Meter.CreateCounter<long>("greeter.firestore.cache.stale_hits", "{transaction}", "Transactions whose cached reads were stale.");
 
-    /// <summary>Records the duration and the status of a call to Firestore.</summary>
-    /// <param name="method">The method, without its service.</param>
-    /// <param name="started">When the call started: a timestamp of <see cref="Stopwatch"/>.</param>
-    /// <param name="status">How it ended.</param>
+    /// <summary>Records the status of a call to Firestore, and its duration since a timestamp of <see cref="Stopwatch"/>.</summary>
     public static void RecordCall(string method, long started, StatusCode status)
     {
         if (!CallDuration.Enabled)
@@ -56,29 +53,6 @@ internal static class ClientMetrics
             tags.Add("error.type", ToName(status));
         }
         CallDuration.Record(Stopwatch.GetElapsedTime(started).TotalSeconds, tags);
-    }
-
-    /// <summary>Awaits a transaction and counts it by its outcome: <c>committed</c>, <c>failed</c> or <c>cancelled</c>.</summary>
-    public static Task<T> CountAsync<T>(Task<T> transaction) => Transactions.Enabled ? CountOutcomeAsync(transaction) : transaction;
-
-    private static async Task<T> CountOutcomeAsync<T>(Task<T> transaction)
-    {
-        var outcome = "failed";
-        try
-        {
-            var result = await transaction.ConfigureAwait(false);
-            outcome = "committed";
-            return result;
-        }
-        catch (OperationCanceledException)
-        {
-            outcome = "cancelled";
-            throw;
-        }
-        finally
-        {
-            Transactions.Add(1, new KeyValuePair<string, object?>("outcome", outcome));
-        }
     }
 
     // As gRPC writes it: DEADLINE_EXCEEDED.

@@ -1,6 +1,3 @@
-using Google.Protobuf;
-using Greeter.Firestore.V1;
-
 namespace Greeter.Firestore.Transport;
 
 /// <summary>Reads and writes documents of one database. Repeats reads, checks that responses are complete.</summary>
@@ -9,20 +6,19 @@ namespace Greeter.Firestore.Transport;
 /// <param name="time">The clock of the pauses between attempts.</param>
 internal sealed class FirestoreClient(IFirestoreApi api, string database, TimeProvider time)
 {
+    /// <summary>Gets the clock of the pauses between attempts.</summary>
+    public TimeProvider Time => time;
+
     /// <summary>Returns a client for another database of the same server.</summary>
     public FirestoreClient WithDatabase(string other) => new(api, other, time);
 
-    public Backoff CreateBackoff(CancellationToken cancellationToken) => new(time, cancellationToken);
-
     /// <summary>Reads a document. Repeats the call after a transient failure.</summary>
-    /// <param name="name">The full name of the document.</param>
-    /// <param name="cancellationToken">Cancels the call and the pauses.</param>
     /// <returns>A response with a read time, and either a document or the name of the missing one.</returns>
-    public async Task<BatchGetDocumentsResponse> GetAsync(string name, CancellationToken cancellationToken)
+    public Task<BatchGetDocumentsResponse> GetAsync(string name, CancellationToken cancellationToken)
     {
         var request = new BatchGetDocumentsRequest { Database = database, Documents = { name } };
-        var backoff = CreateBackoff(cancellationToken);
-        try
+        var backoff = new Backoff(time, cancellationToken);
+        return backoff.RunAsync(async () =>
         {
             while (true)
             {
@@ -35,17 +31,11 @@ internal sealed class FirestoreClient(IFirestoreApi api, string database, TimePr
                     await backoff.PauseAsync(e, Backoff.AfterTransientFailure).ConfigureAwait(false);
                 }
             }
-        }
-        catch (OperationCanceledException e) when (backoff.IsInterruptedBy(e))
-        {
-            throw backoff.ToCancellation();
-        }
+        });
     }
 
     /// <summary>Reads a document in a transaction that locks it, in one call that is never repeated.</summary>
-    /// <param name="name">The full name of the document.</param>
-    /// <param name="transactionId">The transaction; a new one if null. Its ID is in the response, unless the server has no locks.</param>
-    /// <param name="cancellationToken">Cancels the call.</param>
+    /// <remarks>Without a transaction's ID, it begins one, whose ID is in the response, unless the server has no locks.</remarks>
     public async Task<BatchGetDocumentsResponse> GetLockedAsync(
         string name, ByteString? transactionId, CancellationToken cancellationToken)
     {
@@ -65,10 +55,8 @@ internal sealed class FirestoreClient(IFirestoreApi api, string database, TimePr
     public Task RollbackAsync(ByteString transactionId) =>
         api.RollbackAsync(new RollbackRequest { Database = database, Transaction = transactionId }, CancellationToken.None);
 
-    /// <summary>Writes, in one call that is never repeated: only the caller knows whether it may be.</summary>
-    /// <param name="writes">The writes.</param>
-    /// <param name="transactionId">The transaction whose locks the commit releases; null for none.</param>
-    /// <param name="cancellationToken">Cancels the call; a commit that Firestore has received is applied nevertheless.</param>
+    /// <summary>Writes, in one call that is never repeated: only the caller knows whether it may be. If a transaction is given, the
+    /// commit releases its locks. A commit that Firestore has received is applied even if it is cancelled.</summary>
     public async Task<CommitResponse> CommitAsync(
         IEnumerable<Write> writes, ByteString? transactionId, CancellationToken cancellationToken)
     {
@@ -83,18 +71,10 @@ internal sealed class FirestoreClient(IFirestoreApi api, string database, TimePr
         BatchGetDocumentsRequest request, CancellationToken cancellationToken)
     {
         var response = await api.BatchGetDocumentsAsync(request, cancellationToken).ConfigureAwait(false);
-        ThrowIfIncomplete(response);
-        return response;
-    }
-
-    // An empty response must not count as a missing document. Preconditions and the cache need the times.
-    private static void ThrowIfIncomplete(BatchGetDocumentsResponse response)
-    {
-        var isMissing = response.ResultCase == BatchGetDocumentsResponse.ResultOneofCase.Missing;
-        if (response.ReadTime is null || (!isMissing && response.Found?.UpdateTime is null))
-        {
-            throw new RpcException(new Status(
-                StatusCode.Internal, "The response has no read time, or neither a document nor the name of a missing one."));
-        }
+        // An empty response must not count as a missing document. Preconditions and the cache need the times.
+        var isComplete = response.ReadTime is not null
+            && (response.Found?.UpdateTime is not null || response.ResultCase == BatchGetDocumentsResponse.ResultOneofCase.Missing);
+        return isComplete ? response : throw new RpcException(new Status(
+            StatusCode.Internal, "The response has no read time, or neither a document nor the name of a missing one."));
     }
 }

@@ -1,5 +1,3 @@
-using Greeter.Firestore.V1;
-
 namespace Greeter.Firestore.Transport;
 
 /// <summary>The methods of google.firestore.v1.Firestore that transactions need. Each call is sent once.</summary>

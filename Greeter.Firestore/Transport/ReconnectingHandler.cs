@@ -14,12 +14,14 @@ internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create, TimeP
     /// <summary>How long a call must have waited. A caller that cancels sooner says nothing about the connection.</summary>
     private static readonly TimeSpan Threshold = TimeSpan.FromMilliseconds(500);
 
-    private readonly Lock access = new();
+    // Well above the deadline of a call, so that no response that is being read is interrupted.
+    private static readonly TimeSpan TimeToClose = TimeSpan.FromSeconds(10);
+
     private Connections current = new(create());
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
-        var connections = Enter();
+        var connections = Volatile.Read(ref current);
         var started = time.GetTimestamp();
         try
         {
@@ -30,12 +32,11 @@ internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create, TimeP
         catch (OperationCanceledException) when (
             time.GetElapsedTime(started) >= Threshold && Volatile.Read(ref connections.LastResponse) < started)
         {
-            Replace(connections);
+            if (Interlocked.CompareExchange(ref current, new Connections(create()), connections) == connections)
+            {
+                _ = CloseAsync(connections);
+            }
             throw;
-        }
-        finally
-        {
-            Leave(connections);
         }
     }
 
@@ -45,38 +46,10 @@ internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create, TimeP
         base.Dispose(disposing);
     }
 
-    private Connections Enter()
+    private async Task CloseAsync(Connections replaced)
     {
-        lock (access)
-        {
-            current.WaitingCalls++;
-            return current;
-        }
-    }
-
-    private void Replace(Connections unresponsive)
-    {
-        lock (access)
-        {
-            if (current == unresponsive)
-            {
-                current = new Connections(create());
-            }
-        }
-    }
-
-    // The last waiting call disposes of replaced connections. Responses that are being read are not interrupted by that.
-    private void Leave(Connections connections)
-    {
-        bool isUnused;
-        lock (access)
-        {
-            isUnused = --connections.WaitingCalls == 0 && connections != current;
-        }
-        if (isUnused)
-        {
-            connections.Invoker.Dispose();
-        }
+        await Task.Delay(TimeToClose, time).ConfigureAwait(false);
+        replaced.Invoker.Dispose();
     }
 
     private sealed class Connections(HttpMessageHandler handler)
@@ -85,8 +58,5 @@ internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create, TimeP
         public long LastResponse;
 
         public HttpMessageInvoker Invoker { get; } = new(handler);
-
-        /// <summary>Gets or sets the number of calls that wait for a response.</summary>
-        public int WaitingCalls { get; set; }
     }
 }
