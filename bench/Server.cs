@@ -50,9 +50,11 @@ internal sealed class Server : IAsyncDisposable
             : throw new InvalidOperationException($"{name}: no process of this user listens at {url}.");
     }
 
-    /// <summary>Returns the lines logged since the start. A server whose requests succeed logs none.</summary>
-    public IEnumerable<string> GetNewLogLines() =>
-        process is null ? [] : process.Output.Skip(linesAtStart).Select(line => $"{name}: {line}");
+    /// <summary>Returns the lines logged since the start. A server whose requests succeed logs none, except in Development.</summary>
+    public IEnumerable<string> GetNewLogLines() => process is null
+        ? []
+        : process.Output.Skip(linesAtStart)
+            .Where(line => !line.Contains(" responded 200 ", StringComparison.Ordinal)).Select(line => $"{name}: {line}");
 
     public ValueTask DisposeAsync() => process?.DisposeAsync() ?? ValueTask.CompletedTask;
 
