@@ -41,8 +41,6 @@ public sealed class FirestoreDbBuilder
         return new FirestoreDb(projectId, databaseId, api);
     }
 
-    /// <inheritdoc cref="Build"/>
-    /// <param name="emulatorHost">The value of <c>FIRESTORE_EMULATOR_HOST</c>.</param>
     internal (string ProjectId, string DatabaseId, IFirestoreApi Api) Connect(string? emulatorHost)
     {
         var host = FindEmulator(NullIfEmpty(emulatorHost));
@@ -57,7 +55,6 @@ public sealed class FirestoreDbBuilder
         return (projectId, databaseId, api);
     }
 
-    /// <inheritdoc cref="Build"/>
     internal (string ProjectId, string DatabaseId, IFirestoreApi Api) Connect() =>
         Connect(Environment.GetEnvironmentVariable(EmulatorVariable));
 

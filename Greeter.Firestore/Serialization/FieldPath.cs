@@ -22,7 +22,6 @@ internal static class FieldPath
     }
 
     /// <summary>Returns the names in a path.</summary>
-    /// <exception cref="FormatException">The path isn't valid.</exception>
     public static string[] Parse(string path)
     {
         var names = new List<string>();

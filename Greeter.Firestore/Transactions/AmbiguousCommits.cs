@@ -9,7 +9,7 @@ internal sealed class AmbiguousCommits
     /// <summary>Adds a failed commit.</summary>
     public void Add(RpcException failure, Attempt attempt)
     {
-        // A document that the callback wrote without having read it isn't checked: a new session's ID is new in each attempt, and an
+        // A document that the callback wrote without having read it isn't checked: a new document's ID is new in each attempt, and an
         // orphan is allowed.
         var versions = attempt.Writes.Select(WriteExtensions.Name).Where(attempt.Reads.ContainsKey).Distinct()
             .ToDictionary(name => name, name => attempt.Reads[name].Found?.UpdateTime);

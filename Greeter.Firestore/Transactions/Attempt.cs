@@ -70,7 +70,6 @@ internal sealed class Attempt(
     }
 
     /// <summary>Adds a write to the commit.</summary>
-    /// <exception cref="InvalidOperationException">The attempt has ended.</exception>
     public void Add(Write write)
     {
         lock (access)
@@ -80,19 +79,15 @@ internal sealed class Attempt(
         }
     }
 
-    /// <summary>Ends the callback's part: later reads and writes fail, and a read that is still running isn't part of the
-    /// attempt.</summary>
-    public void End()
+    /// <summary>Ends a failed attempt: releases its locks in Firestore.</summary>
+    public void Abandon()
     {
-        lock (access)
-        {
-            hasEnded = true;
-        }
+        End();
+        FirestoreLock?.End(hasCommitted: false);
     }
 
     /// <summary>Commits the writes, with a precondition for each read.</summary>
     /// <returns>Firestore's response; null if there is nothing to write and nothing to check.</returns>
-    /// <exception cref="RpcException">The commit failed.</exception>
     public async Task<CommitResponse?> CommitAsync()
     {
         End();
@@ -102,26 +97,26 @@ internal sealed class Attempt(
         {
             Preconditions.Add(commit, reads);
         }
-        ReleaseLocksOfDocumentsOnlyRead();
+        UpdateLocks();
         if (commit.Count == 0)
         {
+            FirestoreLock?.End(hasCommitted: false);
             return null;
         }
         Commit = commit;
         try
         {
-            var response = await client.CommitAsync(commit, FirestoreLock?.TransactionId, cancellationToken).ConfigureAwait(false);
-            FirestoreLock?.HasCommitted = true;
+            // Without an ID, the lock isn't taken yet. It is released when it is.
+            var transactionId = FirestoreLock?.TransactionId;
+            var response = await client.CommitAsync(commit, transactionId, cancellationToken).ConfigureAwait(false);
+            FirestoreLock?.End(hasCommitted: transactionId is not null);
             RecordHit(isCurrent: true);
             cache.Update(this, response);
             return response;
         }
         catch
         {
-            foreach (var write in commit)
-            {
-                cache.Drop(write.Name());
-            }
+            commit.ForEach(write => cache.Drop(write.Name()));
             throw;
         }
     }
@@ -161,6 +156,15 @@ internal sealed class Attempt(
         return index >= 0 || reads.ContainsKey(name);
     }
 
+    // Later reads and writes fail, and a read that is still running isn't part of the attempt.
+    private void End()
+    {
+        lock (access)
+        {
+            hasEnded = true;
+        }
+    }
+
     private BatchGetDocumentsResponse? ReadFromCache(CachedDocument entry)
     {
         var read = entry.Bytes > 0 && cache.HitRate.ShouldUseCache() ? entry.Read() : null;
@@ -171,7 +175,7 @@ internal sealed class Attempt(
         return read;
     }
 
-    private void ReleaseLocksOfDocumentsOnlyRead()
+    private void UpdateLocks()
     {
         foreach (var name in reads.Keys)
         {

@@ -20,12 +20,14 @@ internal sealed class DocumentLock
         {
             return false;
         }
-        if (!IsLockable)
+        // Read once, because other transactions change it.
+        var isLockable = IsLockable;
+        if (!isLockable)
         {
             // Wakes the next waiter, which does the same.
             Release();
         }
-        return IsLockable;
+        return isLockable;
     }
 
     /// <summary>Releases the lock.</summary>

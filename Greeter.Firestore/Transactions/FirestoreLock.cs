@@ -7,13 +7,14 @@ internal sealed class FirestoreLock(FirestoreClient client)
 {
     private readonly Lock access = new();
     private Task<BatchGetDocumentsResponse>? firstRead;
+    private bool hasEnded;
 
     /// <summary>Gets the ID of the transaction; null if nothing was read, or if the server has no locks.</summary>
     public ByteString? TransactionId =>
         firstRead is { IsCompletedSuccessfully: true } && firstRead.Result.Transaction is { IsEmpty: false } id ? id : null;
 
-    /// <summary>Gets the failure of a read; null if there was none. It isn't retried, because the lock may be taken nevertheless.</summary>
-    public RpcException? Failure { get; private set; }
+    /// <summary>Gets whether a read has failed that may succeed later. It isn't sent again: perhaps the lock is taken.</summary>
+    public bool HasFailed { get; private set; }
 
     /// <summary>Reads and locks a document. The first read begins the transaction.</summary>
     public async Task<BatchGetDocumentsResponse> GetAsync(string name, CancellationToken cancellationToken)
@@ -23,6 +24,7 @@ internal sealed class FirestoreLock(FirestoreClient client)
         {
             if (firstRead is null)
             {
+                ObjectDisposedException.ThrowIf(hasEnded, this);
                 isFirst = true;
                 // Not cancelled: without the response, nobody could release the lock. The call's deadline limits it.
                 firstRead = client.GetLockedAsync(name, transactionId: null, CancellationToken.None);
@@ -33,22 +35,24 @@ internal sealed class FirestoreLock(FirestoreClient client)
             var first = await firstRead.WaitAsync(cancellationToken).ConfigureAwait(false);
             return isFirst ? first : await client.GetLockedAsync(name, first.Transaction, cancellationToken).ConfigureAwait(false);
         }
-        catch (RpcException e)
+        catch (RpcException e) when (e.StatusCode is StatusCode.Aborted or StatusCode.Unavailable or StatusCode.DeadlineExceeded
+            or StatusCode.Internal or StatusCode.ResourceExhausted)
         {
-            Failure = e;
+            HasFailed = true;
             throw;
         }
     }
 
-    /// <summary>Gets or sets whether a commit has ended the transaction.</summary>
-    public bool HasCommitted { get; set; }
-
-    /// <summary>Releases the locks, unless a commit has. Doesn't wait for it.</summary>
-    public void Release()
+    /// <summary>Ends the transaction, unless it has ended. Releases the locks if no commit has. Doesn't wait for that.</summary>
+    public void End(bool hasCommitted)
     {
-        if (!HasCommitted && firstRead is not null)
+        lock (access)
         {
-            _ = RollbackAsync(firstRead);
+            if (!hasEnded && !hasCommitted && firstRead is not null)
+            {
+                _ = RollbackAsync(firstRead);
+            }
+            hasEnded = true;
         }
     }
 

@@ -7,15 +7,13 @@ namespace Greeter.Firestore.Transactions;
 internal sealed class HitRate
 {
     private const double Weight = 1.0 / 32;
-    private const int ProbeInterval = 32;
 
     // Concurrent updates may overwrite each other: the rate is an estimate.
     private double rate = 1;
     private uint skipped;
 
-    /// <summary>Returns whether to use the cache. At a low hit rate, one read in <see cref="ProbeInterval"/> still uses it, to notice
-    /// when the rate rises.</summary>
-    public bool ShouldUseCache() => rate > 0.5 || Interlocked.Increment(ref skipped) % ProbeInterval == 0;
+    /// <summary>Returns whether to use the cache. At a low hit rate, one read in 32 still uses it, to notice when the rate rises.</summary>
+    public bool ShouldUseCache() => rate > 0.5 || Interlocked.Increment(ref skipped) % 32 == 0;
 
     /// <summary>Records whether a cached document was current.</summary>
     public void Record(bool isCurrent)

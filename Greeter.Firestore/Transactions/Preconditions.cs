@@ -6,7 +6,6 @@ internal static class Preconditions
 {
     /// <summary>Requires that the documents that a transaction read haven't changed: in the first write of each, or in an additional
     /// write that changes nothing.</summary>
-    /// <exception cref="RpcException">A write's own precondition contradicts the read; the status of <see cref="Check"/>.</exception>
     public static void Add(List<Write> writes, IReadOnlyDictionary<string, BatchGetDocumentsResponse> reads)
     {
         foreach (var (name, read) in reads)
@@ -40,9 +39,9 @@ internal static class Preconditions
         }
     }
 
-    /// <summary>Returns whether a commit that arrives late can't overwrite a later state: each document that it writes must be new, or
+    /// <summary>Returns whether a commit that arrives late is rejected after another state was written: each document must be new, or
     /// have a certain update time. (A document that was deleted in between could be created again.)</summary>
-    public static bool ProtectLateCommit(IEnumerable<Write> writes) =>
+    public static bool RejectLateCommit(IEnumerable<Write> writes) =>
         writes.DistinctBy(WriteExtensions.Name).All(write => IsCreation(write) || write.CurrentDocument?.UpdateTime is not null);
 
     /// <summary>Returns whether a write requires that its document doesn't exist.</summary>

@@ -22,7 +22,7 @@ internal sealed class RetryPolicy(
     private enum FailureKind
     {
         Final,      // The failure goes to the caller.
-        Stale,      // The reason may be a stale document from the cache.
+        Stale,      // The reason may be a stale document from the cache, if not a conflict: fresh reads show it.
         Conflict,   // Another client has changed a document.
         Transient,  // Firestore couldn't process the commit now.
     }
@@ -36,8 +36,8 @@ internal sealed class RetryPolicy(
 
     private bool IsLast => attempts == maxAttempts;
 
-    /// <summary>Lets another attempt follow one that only has read, from the cache.</summary>
-    public void ReadAgain()
+    /// <summary>Counts an attempt. Those that follow don't read from the cache.</summary>
+    public void CountAttempt()
     {
         attempts++;
         NextSource = ReadSource.Firestore;
@@ -52,7 +52,7 @@ internal sealed class RetryPolicy(
         var kind = attempt.Commit is null
             ? await ClassifyCallbackFailureAsync(attempt).ConfigureAwait(false)
             : ClassifyCommitFailure(attempt, attempt.Commit, failure as RpcException);
-        ReadAgain();
+        CountAttempt();
         switch (kind)
         {
             case FailureKind.Final:
@@ -91,7 +91,7 @@ internal sealed class RetryPolicy(
         if (attempt.FirestoreLock is { } firestoreLock)
         {
             // Firestore aborts a read that waits for another transaction's lock, and the client doesn't retry it.
-            return firestoreLock.Failure is null ? FailureKind.Final : FailureKind.Conflict;
+            return firestoreLock.HasFailed ? FailureKind.Conflict : FailureKind.Final;
         }
         // The callback may have seen versions that don't belong together.
         return attempt.Reads.Count > 1 && await attempt.HaveReadsChangedAsync().ConfigureAwait(false)
@@ -110,7 +110,7 @@ internal sealed class RetryPolicy(
             return FailureKind.Conflict;
         }
         // If the failed commit arrives late, it must not overwrite the writes of the next one or of a later client.
-        if (MayArriveLate(e) && !Preconditions.ProtectLateCommit(commit))
+        if (MayArriveLate(e) && !Preconditions.RejectLateCommit(commit))
         {
             return FailureKind.Final;
         }
@@ -143,13 +143,14 @@ internal sealed class RetryPolicy(
         }
     }
 
-    // A document that was missing when it was read, and that exists now, was created in between.
-    private static bool CreatesOnlyMissingReads(Attempt attempt, List<Write> commit) =>
-        commit.Exists(Preconditions.IsCreation)
-        && commit.Where(Preconditions.IsCreation).All(write => attempt.Reads.ContainsKey(write.Name()));
+    // A document that was missing when it was read, and that exists now, was created in between, unless the commit creates it twice.
+    private static bool CreatesOnlyMissingReads(Attempt attempt, List<Write> commit)
+    {
+        var names = commit.Where(Preconditions.IsCreation).Select(WriteExtensions.Name).ToList();
+        return names.Count > 0 && names.Distinct().Count() == names.Count && names.All(attempt.Reads.ContainsKey);
+    }
 
-    /// <summary>Counts the attempts in a row that read the versions that the failed commit before them required: nobody else has
-    /// changed a document.</summary>
+    // Counts the failed preconditions whose attempts read the versions that the one before required: nobody has changed a document.
     private int CountUnchangedAttempts(Attempt attempt)
     {
         var isUnchanged = requiredReads is not null && attempt.Reads.All(read =>
@@ -200,7 +201,7 @@ internal sealed class RetryPolicy(
 
     private Task PauseAsync(Attempt attempt, RpcException failure, (int, int) range)
     {
-        if (IsLast)
+        if (IsLast || backoff.IsOver)
         {
             Throw(attempt, failure);
         }

@@ -52,16 +52,12 @@ internal sealed class TransactionRunner(
                     retryPolicy.AmbiguousCommits.ThrowIfPending(attempt, response);
                     return result;
                 }
-                retryPolicy.ReadAgain();
+                retryPolicy.CountAttempt();
             }
             catch (Exception e) when (!hasSucceeded)
             {
-                attempt.End();
+                attempt.Abandon();
                 await retryPolicy.PrepareNextAttemptAsync(attempt, e).ConfigureAwait(false);
-            }
-            finally
-            {
-                attempt.FirestoreLock?.Release();
             }
         }
     }

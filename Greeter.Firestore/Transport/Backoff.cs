@@ -16,11 +16,14 @@ internal sealed class Backoff(TimeProvider time, CancellationToken cancellationT
     private (int, int) lastRange;
     private int doublings;
 
-    /// <summary>Waits before the next attempt, for a pause between the range's limits in milliseconds.</summary>
-    /// <exception cref="RpcException">The failure, if the limit of all pauses is reached.</exception>
+    /// <summary>Gets whether 60 seconds have passed.</summary>
+    public bool IsOver => time.GetElapsedTime(started) > Limit;
+
+    /// <summary>Waits before the next attempt: half of a limit or more. The limit doubles within the range, in milliseconds.</summary>
+    /// <exception cref="RpcException">The failure, if 60 seconds have passed.</exception>
     public Task PauseAsync(RpcException failure, (int First, int Longest) range)
     {
-        if (time.GetElapsedTime(started) > Limit)
+        if (IsOver)
         {
             ExceptionDispatchInfo.Throw(failure);
         }

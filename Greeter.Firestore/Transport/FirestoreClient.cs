@@ -13,7 +13,6 @@ internal sealed class FirestoreClient(IFirestoreApi api, string database, TimePr
     public FirestoreClient WithDatabase(string other) => new(api, other, time);
 
     /// <summary>Reads a document. Repeats the call after a transient failure.</summary>
-    /// <returns>A response with a read time, and either a document or the name of the missing one.</returns>
     public Task<BatchGetDocumentsResponse> GetAsync(string name, CancellationToken cancellationToken)
     {
         var request = new BatchGetDocumentsRequest { Database = database, Documents = { name } };
@@ -55,8 +54,8 @@ internal sealed class FirestoreClient(IFirestoreApi api, string database, TimePr
     public Task RollbackAsync(ByteString transactionId) =>
         api.RollbackAsync(new RollbackRequest { Database = database, Transaction = transactionId }, CancellationToken.None);
 
-    /// <summary>Writes, in one call that is never repeated: only the caller knows whether it may be. If a transaction is given, the
-    /// commit releases its locks. A commit that Firestore has received is applied even if it is cancelled.</summary>
+    /// <summary>Writes, in one call that is never repeated: only the caller knows whether it may be. If a transaction is given, a
+    /// successful commit releases its locks. A commit that Firestore has received is applied even if it is cancelled.</summary>
     public async Task<CommitResponse> CommitAsync(
         IEnumerable<Write> writes, ByteString? transactionId, CancellationToken cancellationToken)
     {

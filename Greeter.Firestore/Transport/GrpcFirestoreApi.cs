@@ -82,9 +82,9 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
             return response;
         }
         // A cancelled call may also end with the failure of its connection or its access token.
-        catch (Exception e) when (cancellationToken.IsCancellationRequested)
+        catch (Exception) when (cancellationToken.IsCancellationRequested)
         {
-            throw new OperationCanceledException($"The call of {method} was cancelled.", e, cancellationToken);
+            throw new OperationCanceledException($"The call of {method} was cancelled.", cancellationToken);
         }
         catch (RpcException e)
         {
