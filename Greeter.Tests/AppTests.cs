@@ -1,6 +1,3 @@
-using System.Net;
-using Greeter.Tests.Infrastructure;
-
 namespace Greeter.Tests;
 
 /// <summary>The behavior of the page over HTTP, on the embedded store and on the emulator.</summary>

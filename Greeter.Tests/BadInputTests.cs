@@ -1,7 +1,3 @@
-using System.Net;
-using Greeter.Tests.Infrastructure;
-using Microsoft.Extensions.Logging;
-
 namespace Greeter.Tests;
 
 /// <summary>The responses to invalid cookies and invalid documents.</summary>

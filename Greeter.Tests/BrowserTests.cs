@@ -1,5 +1,3 @@
-using System.Text.RegularExpressions;
-using Greeter.Tests.Infrastructure;
 using Microsoft.Playwright;
 
 namespace Greeter.Tests;

@@ -1,6 +1,4 @@
-using System.Text.Json;
 using System.Xml.Linq;
-using Greeter.Tests.Infrastructure;
 
 namespace Greeter.Tests;
 

@@ -1,10 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
-using System.Text;
-using Greeter.Tests.Infrastructure;
-using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
-
 namespace Greeter.Tests;
 
 /// <summary>The app when <c>FIRESTORE_EMULATOR_HOST</c> names another server, or an emulator that is set up differently.</summary>

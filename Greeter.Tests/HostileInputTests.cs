@@ -1,7 +1,3 @@
-using System.Text.RegularExpressions;
-using Greeter.Tests.Infrastructure;
-using Microsoft.Extensions.Logging;
-
 namespace Greeter.Tests;
 
 /// <summary>Malformed and unusual requests, byte by byte.</summary>

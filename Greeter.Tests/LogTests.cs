@@ -1,9 +1,3 @@
-using System.Net;
-using System.Text;
-using System.Text.Json;
-using System.Text.RegularExpressions;
-using Microsoft.AspNetCore.Http;
-
 namespace Greeter.Tests;
 
 /// <summary>The log that Cloud Logging reads in Production, and the one that a developer reads.</summary>

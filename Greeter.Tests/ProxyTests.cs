@@ -1,6 +1,3 @@
-using System.Net;
-using Greeter.Tests.Infrastructure;
-
 namespace Greeter.Tests;
 
 /// <summary>The behavior behind a proxy that ends TLS.</summary>

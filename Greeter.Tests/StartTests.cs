@@ -1,9 +1,3 @@
-using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
-using System.Text.Json;
-using Greeter.Tests.Infrastructure;
-
 namespace Greeter.Tests;
 
 /// <summary>The start of the app: where it listens, and the one log entry about a mistake that ends it.</summary>
