@@ -90,7 +90,7 @@ public sealed partial class BrowserTests : IAsyncLifetime
         if (Environment.GetEnvironmentVariable("GREETER_SCREENSHOT") is { Length: > 0 } path)
         {
             var id = (await page.Context.CookiesAsync()).Single().Value;
-            await app.Session(id).SetAsync(new { greeting = "Hallo Welt" }, SetOptions.MergeAll);
+            await app.Session(id).SetAsync(new { greeting = "Hallo Welt", views = 2 }, SetOptions.MergeAll);
             await page.ReloadAsync();
             var text = await page.EvaluateAsync<float[]>("""
                 () => {
