@@ -1,7 +1,3 @@
-using System.Net;
-using Greeter.Tests.Infrastructure;
-using Microsoft.Extensions.Logging;
-
 namespace Greeter.Tests;
 
 /// <summary>The responses to invalid cookies and invalid documents.</summary>
@@ -11,29 +7,12 @@ public class BadInputTests
 
     private static readonly string[] BadCookies =
     [
-        "",
-        "x",
-        "0123456789abcdef0123456789abcde",
-        "0123456789abcdef0123456789abcdef0",
-        "0123456789ABCDEF0123456789ABCDEF",
-        "0123456789abcdef0123456789abcdeg",
-        "0E0D9B1C-7F2A-4C3E-9F64-3A2F1B0C9D8E",
-        "{0e0d9b1c-7f2a-4c3e-9f64-3a2f1b0c9d8e}",
-        "(0e0d9b1c-7f2a-4c3e-9f64-3a2f1b0c9d8e)",
-        "0e0d9b1c7-f2a-4c3e-9f64-3a2f1b0c9d8e",
-        "0123456789abcdef/123456789abcdef0",
-        "a/b",
-        "..",
-        ".",
-        "__x__",
-        "%2e%2e",
-        "0123456789abcdef0123456789abcdef%0a",
-        "%20123456789abcdef0123456789abcdef",
-        "\"0123456789abcdef0123456789abcdef",
-        "%F0%9F%98%80",
-        "%00",
-        "0123456789abcdef\u00e9123456789abcdef",
-        new('a', 8192),
+        "", "x", "a/b", ".", "..", "__x__", "%2e%2e", "%00", "%F0%9F%98%80", new('a', 8192),
+        "0123456789abcdef0123456789abcde", "0123456789abcdef0123456789abcdef0", "0123456789ABCDEF0123456789ABCDEF",
+        "0123456789abcdef0123456789abcdeg", "0123456789abcdef/123456789abcdef0", "0123456789abcdef0123456789abcdef%0a",
+        "%20123456789abcdef0123456789abcdef", "\"0123456789abcdef0123456789abcdef", "0123456789abcdef\u00e9123456789abcdef",
+        "0E0D9B1C-7F2A-4C3E-9F64-3A2F1B0C9D8E", "0e0d9b1c7-f2a-4c3e-9f64-3a2f1b0c9d8e",
+        "{0e0d9b1c-7f2a-4c3e-9f64-3a2f1b0c9d8e}", "(0e0d9b1c-7f2a-4c3e-9f64-3a2f1b0c9d8e)",
     ];
 
     [Fact]
@@ -59,7 +38,8 @@ public class BadInputTests
     [InlineData("Referer: http://localhost/\u00e9\r\nCookie: session_id=")]
     [InlineData("X-Other: \u0080\u00ff\r\nCookie: session_id=")]
     [InlineData("Cookie: other=\u00c3\u00a9; session_id=")]
-    public async Task Bytes_above_0x7F_in_another_header_or_cookie_are_served(string headers)
+    [InlineData($"Cookie: session_id={Id}; session_id=")]
+    public async Task Session_is_found_beside_bytes_above_0x7F_and_after_another_session_cookie(string headers)
     {
         await using var app = await GreeterApp.StartAsync();
         var id = (await app.VisitAsync()).Id;
@@ -69,32 +49,24 @@ public class BadInputTests
         response.Should().StartWith("HTTP/1.1 200").And.Contain("<body>2 views for ");
     }
 
-    [Fact]
-    public async Task Last_of_several_session_cookies_is_used()
-    {
-        await using var app = await GreeterApp.StartAsync();
-        var (first, second) = ((await app.VisitAsync()).Id, (await app.VisitAsync()).Id);
-
-        var response = await app.SendRawAsync(
-            $"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nCookie: session_id={first}; session_id={second}\r\n\r\n");
-
-        response.Should().Contain("<body>2 views for ").And.Contain($"session_id={second};");
-    }
-
     [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
-    public async Task Unknown_or_deleted_session_ID_is_never_reused(Store store)
+    public async Task Unknown_deleted_or_expired_session_ID_is_never_reused(Store store)
     {
         await using var app = await GreeterApp.StartAsync(store);
-        var deleted = (await app.VisitAsync()).Id!;
+        var (deleted, expired) = ((await app.VisitAsync()).Id!, (await app.VisitAsync()).Id!);
         await app.Session(deleted).DeleteAsync();
+        var expireAt = Timestamp.FromDateTimeOffset(DateTimeOffset.UtcNow.AddSeconds(-1));
+        await app.Session(expired).SetAsync(new { expireAt }, SetOptions.MergeAll);
 
-        foreach (var id in new[] { Id, deleted })
+        foreach (var id in new[] { Id, deleted, expired })
         {
+            var before = await app.Session(id).GetSnapshotAsync();
+
             var visit = await app.VisitAsync(id);
 
             visit.Views.Should().Be(1);
             visit.Id.Should().NotBe(id);
-            (await app.Session(id).GetSnapshotAsync()).Exists.Should().BeFalse();
+            (await app.Session(id).GetSnapshotAsync()).UpdateTime.Should().Be(before.UpdateTime);
         }
         app.Log.Texts(LogLevel.Warning).Should().BeEmpty();
     }
@@ -102,19 +74,13 @@ public class BadInputTests
     [Fact]
     public async Task Invalid_document_is_left_alone_and_logs_one_warning()
     {
-        Dictionary<string, object?>[] documents =
+        object[] documents =
         [
-            [],
-            new() { ["greeting"] = "Hallo Welt" },
-            new() { ["views"] = 1 },
-            new() { ["greeting"] = "Hallo Welt", ["views"] = -1 },
-            new() { ["greeting"] = "Hallo Welt", ["views"] = long.MaxValue },
-            new() { ["greeting"] = "Hallo Welt", ["views"] = 2.7 },
-            new() { ["greeting"] = "Hallo Welt", ["views"] = "2" },
-            new() { ["greeting"] = "Hallo Welt", ["views"] = null },
-            new() { ["greeting"] = 5, ["views"] = 2 },
-            new() { ["greeting"] = null, ["views"] = 2 },
-            new() { ["greeting"] = new List<object> { "Ciao" }, ["views"] = 2 },
+            new Dictionary<string, object>(), new { greeting = "Hallo Welt" }, new { views = 1 },
+            new { greeting = "Hallo Welt", views = -1 }, new { greeting = "Hallo Welt", views = long.MaxValue },
+            new { greeting = "Hallo Welt", views = 2.7 }, new { greeting = "Hallo Welt", views = "2" },
+            new { greeting = "Hallo Welt", views = (int?)null }, new { greeting = 5, views = 2 },
+            new { greeting = (string?)null, views = 2 }, new { greeting = new[] { "Ciao" }, views = 2 },
         ];
         await using var app = await GreeterApp.StartAsync();
 
@@ -144,7 +110,7 @@ public class BadInputTests
 
         for (var i = 0; i < values.Length; i++)
         {
-            await app.Session(id).SetAsync(new Dictionary<string, object?> { ["expireAt"] = values[i] }, SetOptions.MergeAll);
+            await app.Session(id).SetAsync(new { expireAt = values[i] }, SetOptions.MergeAll);
 
             (await app.VisitAsync(id)).Should().BeEquivalentTo(new { Views = 2 + i, Id = id });
             (await app.Session(id).GetSnapshotAsync()).ToDictionary()!["expireAt"].Should().BeOfType<Timestamp>();

@@ -1,6 +1,4 @@
-using System.Text.Json;
 using System.Xml.Linq;
-using Greeter.Tests.Infrastructure;
 
 namespace Greeter.Tests;
 
@@ -108,18 +106,15 @@ public sealed class DeploymentTests
     }
 
     [Fact]
-    public async Task Local_build_is_portable_and_downloads_no_compiler()
+    public async Task Local_build_is_portable_downloads_no_compiler_and_has_native_libraries_of_this_platform_only()
     {
         string[] evaluate = ["msbuild", "Greeter.Api", "-getProperty:RuntimeIdentifier,RuntimeIdentifiers,PublishReadyToRun"];
 
         var properties = JsonElement.Parse(await Command.RunAsync(Repository.Root, "dotnet", evaluate)).GetProperty("Properties");
 
         properties.EnumerateObject().Select(property => property.Value.GetString()).Should().AllBe("");
-    }
-
-    [Fact]
-    public void Local_build_has_native_libraries_of_this_platform_only() =>
         DeployedApp.ShouldHaveNativeLibrariesOfOnePlatform(AppContext.BaseDirectory);
+    }
 
     private static async Task<string> PublishAsGoogleAsync(string folder)
     {

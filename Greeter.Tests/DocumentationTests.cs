@@ -1,5 +1,3 @@
-using System.Text.RegularExpressions;
-
 namespace Greeter.Tests;
 
 /// <summary>The pages agree with the files that they show, link, and name.</summary>

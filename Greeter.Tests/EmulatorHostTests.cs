@@ -1,10 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
-using System.Text;
-using Greeter.Tests.Infrastructure;
-using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
-
 namespace Greeter.Tests;
 
 /// <summary>The app when <c>FIRESTORE_EMULATOR_HOST</c> names another server, or an emulator that is set up differently.</summary>
@@ -21,23 +14,15 @@ public sealed class EmulatorHostTests
     [InlineData("\u0015\u0003\u0001\0\u0002\u0002\u0046")]
     public async Task Server_of_another_protocol_returns_500_at_once(string greeting)
     {
-        using var stop = new CancellationTokenSource();
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        var serving = ServeAsync(listener, Encoding.Latin1.GetBytes(greeting), stop.Token);
+        using var listener = Serve(Encoding.Latin1.GetBytes(greeting));
 
         await ShouldBeAnotherServerAsync(listener.LocalEndpoint.ToString()!);
-
-        await stop.CancelAsync();
-        await serving;
     }
 
     [Theory(Skip = Improvement.Advice, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     [InlineData(HttpProtocols.Http1, 404)]
-    [InlineData(HttpProtocols.Http2, 200)]
-    [InlineData(HttpProtocols.Http2, 401)]
-    [InlineData(HttpProtocols.Http2, 404)]
-    [InlineData(HttpProtocols.Http2, 500)]
+    [InlineData(HttpProtocols.Http2, 200), InlineData(HttpProtocols.Http2, 401)]
+    [InlineData(HttpProtocols.Http2, 404), InlineData(HttpProtocols.Http2, 500)]
     public async Task Web_server_returns_500_at_once(HttpProtocols protocols, int status)
     {
         await using var server = await FakeServer.StartAsync(
@@ -63,16 +48,10 @@ public sealed class EmulatorHostTests
     [Fact]
     public async Task Server_that_closes_each_connection_may_be_starting_and_returns_503()
     {
-        using var stop = new CancellationTokenSource();
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        var serving = ServeAsync(listener, [], stop.Token);
+        using var listener = Serve([]);
         await using var app = await StartAsync(listener.LocalEndpoint.ToString()!, ("Request__Timeout", "00:00:01"));
 
         (await app.VisitAsync()).Status.Should().Be(HttpStatusCode.ServiceUnavailable);
-
-        await stop.CancelAsync();
-        await serving;
     }
 
     [Fact]
@@ -113,19 +92,26 @@ public sealed class EmulatorHostTests
     private static Task<GreeterProcess> StartAsync(string host, params (string, string)[] more) => GreeterProcess.StartAsync(
         [("FIRESTORE_EMULATOR_HOST", host), ("GOOGLE_CLOUD_PROJECT", Emulator.NewProject()), ("Shutdown__Delay", "0"), .. more]);
 
-    // Sends a greeting on each connection, reads what the client sends first, and closes the connection.
-    private static async Task ServeAsync(TcpListener listener, byte[] greeting, CancellationToken cancellationToken)
+    /// <summary>Sends a greeting on each connection, reads what the client sends first, and closes the connection.</summary>
+    private static TcpListener Serve(byte[] greeting)
     {
-        var buffer = new byte[1000];
-        while (!cancellationToken.IsCancellationRequested)
+        var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        _ = ServeAsync(listener, greeting);
+        return listener;
+    }
+
+    private static async Task ServeAsync(TcpListener listener, byte[] greeting)
+    {
+        while (listener.Server.IsBound)
         {
             try
             {
-                using var client = await listener.AcceptTcpClientAsync(cancellationToken);
-                await client.GetStream().WriteAsync(greeting, cancellationToken);
-                _ = greeting.Length > 0 ? await client.GetStream().ReadAsync(buffer, cancellationToken) : 0;
+                using var client = await listener.AcceptTcpClientAsync();
+                await client.GetStream().WriteAsync(greeting);
+                _ = greeting.Length > 0 ? await client.GetStream().ReadAsync(new byte[1000]) : 0;
             }
-            catch (Exception e) when (e is IOException or OperationCanceledException)
+            catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException)
             {
                 // The client closed the connection, or the test has ended.
             }

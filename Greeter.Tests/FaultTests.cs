@@ -1,8 +1,4 @@
-using System.Globalization;
-using System.Net;
 using System.Net.Http.Json;
-using System.Text.Json;
-using Greeter.Tests.Infrastructure;
 
 namespace Greeter.Tests;
 
@@ -190,28 +186,20 @@ public sealed class FaultTests(ITestOutputHelper output)
     {
         using var http = new HttpClient();
         http.DefaultRequestHeaders.Add("Authorization", "Bearer owner");
-        var emulator = (await Emulator.SharedAsync()).Host;
-        var address = $"http://{emulator}/v1/projects/{project}/databases/(default)/documents/sessions";
+        var documents = $"http://{(await Emulator.SharedAsync()).Host}/v1/projects/{project}/databases/(default)/documents";
+        var query = new { structuredQuery = new { from = new[] { new { collectionId = "sessions" } } } };
+        using var response = await http.PostAsJsonAsync($"{documents}:runQuery", query);
         var sessions = new Dictionary<string, Session>();
-        string? page = null;
-        do
+        foreach (var result in (await response.Content.ReadFromJsonAsync<JsonElement>()).EnumerateArray())
         {
-            var list = await http.GetFromJsonAsync<JsonElement>($"{address}?pageSize=300&pageToken={page}");
-            // The page after a full last one is empty.
-            var documents = list.TryGetProperty("documents", out var property) ? property.EnumerateArray().ToArray() : [];
-            foreach (var document in documents)
-            {
-                var fields = document.GetProperty("fields");
-                var views = fields.GetProperty("views").GetProperty("integerValue").GetString()!;
-                fields.EnumerateObject().Select(field => field.Name).Should().BeEquivalentTo("greeting", "views", "expireAt");
-                fields.GetProperty("expireAt").GetProperty("timestampValue").GetDateTime().Should().BeAfter(DateTime.UtcNow);
-                sessions[document.GetProperty("name").GetString()!.Split('/')[^1]] = new Session(
-                    fields.GetProperty("greeting").GetProperty("stringValue").GetString()!,
-                    long.Parse(views, CultureInfo.InvariantCulture));
-            }
-            page = list.TryGetProperty("nextPageToken", out var token) ? token.GetString() : null;
+            var document = result.GetProperty("document");
+            var fields = document.GetProperty("fields");
+            fields.EnumerateObject().Select(field => field.Name).Should().BeEquivalentTo("greeting", "views", "expireAt");
+            fields.GetProperty("expireAt").GetProperty("timestampValue").GetDateTime().Should().BeAfter(DateTime.UtcNow);
+            sessions[document.GetProperty("name").GetString()!.Split('/')[^1]] = new Session(
+                fields.GetProperty("greeting").GetProperty("stringValue").GetString()!,
+                long.Parse(fields.GetProperty("views").GetProperty("integerValue").GetString()!, CultureInfo.InvariantCulture));
         }
-        while (!string.IsNullOrEmpty(page));
         return sessions;
     }
 

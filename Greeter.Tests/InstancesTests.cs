@@ -1,7 +1,3 @@
-using System.Collections.Concurrent;
-using System.Net;
-using Greeter.Tests.Infrastructure;
-
 namespace Greeter.Tests;
 
 /// <summary>Several instances that serve one session at the same time: each response counts.</summary>

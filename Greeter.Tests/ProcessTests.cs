@@ -1,9 +1,3 @@
-using System.Collections.Concurrent;
-using System.Net;
-using System.Net.Http.Json;
-using System.Text.Json;
-using Greeter.Tests.Infrastructure;
-
 namespace Greeter.Tests;
 
 /// <summary>The app as a process: sessions that outlive it, and several instances.</summary>
@@ -53,30 +47,6 @@ public class ProcessTests
         {
             (await app.VisitAsync(id)).Should().Match<Visit>(visit => visit.Views == 1 && visit.Id != id);
         }
-    }
-
-    [Fact]
-    public async Task Two_processes_on_one_emulator_share_sessions()
-    {
-        var project = Emulator.NewProject();
-        var documents = await Documents.OnEmulatorAsync(project);
-        await using var one = await GreeterProcess.StartAsync(documents);
-        await using var other = await GreeterProcess.StartAsync(documents);
-
-        var first = await one.VisitAsync();
-        var later = new List<Visit>();
-        foreach (var app in new[] { other, one, other })
-        {
-            later.Add(await app.VisitAsync(first.Id));
-        }
-
-        later.Select(visit => visit.Views).Should().Equal(2, 3, 4);
-        later.Should().OnlyContain(visit => visit.Greeting == first.Greeting && visit.Id == first.Id);
-        using var http = new HttpClient();
-        var root = $"http://{(await Emulator.SharedAsync()).Host}/v1/projects/{project}/databases/(default)/documents";
-        var document = await http.GetFromJsonAsync<JsonElement>($"{root}/sessions/{first.Id}");
-        document.GetProperty("fields").EnumerateObject().Select(field => field.Name)
-            .Should().BeEquivalentTo("greeting", "views", "expireAt");
     }
 
     [Fact]

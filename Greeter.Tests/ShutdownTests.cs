@@ -1,10 +1,3 @@
-using System.Collections.Concurrent;
-using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
-using System.Text;
-using Greeter.Tests.Infrastructure;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Time.Testing;
 
@@ -31,9 +24,12 @@ public class ShutdownTests
         await using var app = await GreeterProcess.StartAsync(
             ("FIRESTORE_EMULATOR_HOST", firestore.Server.Authority), ("GOOGLE_CLOUD_PROJECT", project));
         var answers = new ConcurrentQueue<Answer>();
-        var visitors = Enumerable.Range(0, 32).Select(number => Task.Run(() => number % 2 == 0
-            ? VisitOnNewConnectionsAsync(app, answers)
-            : VisitOnOneConnectionAsync(app, answers))).ToList();
+        var visitors = Enumerable.Range(0, 32).Select(number => Task.Run(async () =>
+        {
+            using var browser = new HttpClient { BaseAddress = app.Address };
+            await VisitAsync(
+                number % 2 == 0 ? () => SendOnNewConnectionAsync(app.Address) : () => browser.GetStringAsync("/"), answers);
+        })).ToList();
         while (answers.Count < 500)
         {
             await Task.Delay(10);
@@ -60,35 +56,24 @@ public class ShutdownTests
         await app.Services.GetRequiredService<IHost>().StopAsync().WaitAsync(TimeSpan.FromSeconds(30));
     }
 
-    private static async Task VisitOnNewConnectionsAsync(GreeterProcess app, ConcurrentQueue<Answer> answers)
+    private static async Task VisitAsync(Func<Task<string>> send, ConcurrentQueue<Answer> answers)
     {
         Answer answer;
         do
         {
-            var sent = Stopwatch.GetTimestamp();
-            answer = new Answer(sent, await TryAsync(async () =>
-            {
-                using var socket = new TcpClient();
-                await socket.ConnectAsync(app.Address.Host, app.Address.Port);
-                await socket.GetStream().WriteAsync(Request);
-                using var reader = new StreamReader(socket.GetStream());
-                return await reader.ReadToEndAsync();
-            }));
+            answer = new Answer(Stopwatch.GetTimestamp(), await TryAsync(send));
             answers.Enqueue(answer);
         }
         while (!answer.IsRefused);
     }
 
-    private static async Task VisitOnOneConnectionAsync(GreeterProcess app, ConcurrentQueue<Answer> answers)
+    private static async Task<string> SendOnNewConnectionAsync(Uri app)
     {
-        using var visitor = new HttpClient { BaseAddress = app.Address };
-        Answer answer;
-        do
-        {
-            answer = new Answer(Stopwatch.GetTimestamp(), await TryAsync(() => visitor.GetStringAsync("/")));
-            answers.Enqueue(answer);
-        }
-        while (!answer.IsRefused);
+        using var socket = new TcpClient();
+        await socket.ConnectAsync(app.Host, app.Port);
+        await socket.GetStream().WriteAsync(Request);
+        using var reader = new StreamReader(socket.GetStream());
+        return await reader.ReadToEndAsync();
     }
 
     private static async Task<string?> TryAsync(Func<Task<string>> send)

@@ -1,8 +1,4 @@
-using System.Net;
-using System.Text.Json;
-using Greeter.Tests.Infrastructure;
 using Greeter.Tests.Otlp;
-using Microsoft.AspNetCore.Http;
 
 namespace Greeter.Tests;
 

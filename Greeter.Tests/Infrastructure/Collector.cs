@@ -1,12 +1,7 @@
-using System.Collections.Concurrent;
-using System.Net;
 using Google.Protobuf;
 using Greeter.Tests.Otlp;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
 
 namespace Greeter.Tests.Infrastructure;
 

@@ -1,7 +1,3 @@
-using System.Collections.Concurrent;
-using System.Diagnostics;
-using System.Net;
-
 namespace Greeter.Tests.Infrastructure;
 
 /// <summary>Visitors who reload until they are stopped, each time from any of the app's instances, with a longer pause after a

@@ -1,6 +1,3 @@
-using System.Net;
-using System.Text.Json;
-
 namespace Greeter.Tests.Infrastructure;
 
 /// <summary>What holds for the app on every platform.</summary>

@@ -1,5 +1,3 @@
-using System.Text.Json;
-
 namespace Greeter.Tests.Infrastructure;
 
 /// <summary>The gcloud CLI, offline and without an account. Tests that use it are skipped if it is missing, but not in CI.</summary>

@@ -1,11 +1,6 @@
-using System.Net;
-using System.Net.Sockets;
-using System.Text;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.AspNetCore.TestHost;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
 
 namespace Greeter.Tests.Infrastructure;
 
@@ -13,6 +8,7 @@ namespace Greeter.Tests.Infrastructure;
 public sealed class GreeterApp : WebApplicationFactory<Program>
 {
     private const string EmulatorVariable = "FIRESTORE_EMULATOR_HOST";
+    private const string ProjectVariable = "GOOGLE_CLOUD_PROJECT";
 
     private readonly TemporaryFolder folder = new();
     private readonly Dictionary<string, string> settings;
@@ -53,27 +49,16 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
         Store store, Action<FirestoreCalls> setUpCalls, TimeProvider time, (string Key, string Value)[] more)
     {
         Assert.SkipUnless(store == Store.Emulator || Improvement.IsPresent, Improvement.EmbeddedStore);
-        var settings = new Dictionary<string, string>
-        {
-            ["urls"] = "http://127.0.0.1:0",
-            [EmulatorVariable] = "",
-            ["GOOGLE_CLOUD_PROJECT"] = "",
-        };
-        if (store == Store.Emulator)
-        {
-            settings[EmulatorVariable] = (await FirestoreProxy.SharedAsync()).Server.Authority;
-            settings["GOOGLE_CLOUD_PROJECT"] = Emulator.NewProject();
-            // Google's client reads it only here. It is the same for every test.
-            Environment.SetEnvironmentVariable(EmulatorVariable, settings[EmulatorVariable]);
-        }
-        foreach (var (key, value) in more)
-        {
-            settings[key] = value;
-        }
+        var settings = more.ToDictionary();
         FirestoreCalls? calls = null;
         if (store == Store.Emulator)
         {
-            calls = (await FirestoreProxy.SharedAsync()).CallsOf(settings["GOOGLE_CLOUD_PROJECT"]);
+            var proxy = await FirestoreProxy.SharedAsync();
+            settings[EmulatorVariable] = proxy.Server.Authority;
+            settings.TryAdd(ProjectVariable, Emulator.NewProject());
+            // Google's client reads it only here. It is the same for every test.
+            Environment.SetEnvironmentVariable(EmulatorVariable, settings[EmulatorVariable]);
+            calls = proxy.CallsOf(settings[ProjectVariable]);
             setUpCalls(calls);
         }
         var app = new GreeterApp(settings, calls, time);
@@ -125,7 +110,10 @@ public sealed class GreeterApp : WebApplicationFactory<Program>
     protected override void ConfigureWebHost(IWebHostBuilder builder)
     {
         builder.UseEnvironment("Development");
+        builder.UseSetting("urls", "http://127.0.0.1:0");
         builder.UseSetting("Firestore:EmbeddedFolder", folder.Path);
+        builder.UseSetting(EmulatorVariable, "");
+        builder.UseSetting(ProjectVariable, "");
         foreach (var (key, value) in settings)
         {
             builder.UseSetting(key, value);

@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 /// <summary>A bug in the app, for a process with <c>DOTNET_STARTUP_HOOKS</c>: an exception while the host is built.</summary>
 /// <remarks>The runtime looks for this name:
 /// https://github.com/dotnet/runtime/blob/main/docs/design/features/host-startup-hook.md</remarks>
