@@ -1,10 +1,5 @@
 using System.Text;
-using Greeter.Firestore.Embedded;
-using Greeter.Firestore.Transport;
-using Greeter.Firestore.V1;
-using Grpc.Core;
 using Microsoft.Data.Sqlite;
-using Microsoft.Extensions.Time.Testing;
 using static Greeter.Firestore.Tests.Infrastructure.Writes;
 
 namespace Greeter.Firestore.Tests;
@@ -28,8 +23,7 @@ public sealed class EmbeddedStoreTests : IDisposable
     [Fact]
     public async Task Every_document_is_exactly_the_same_after_a_restart()
     {
-        var seed = Random.Shared.Next();
-        var values = new RandomValues(new Random(seed));
+        var values = new RandomValues(RandomValues.CreateRandom());
         var expected = new List<Document?>();
         using (var store = Open())
         {
@@ -49,7 +43,7 @@ public sealed class EmbeddedStoreTests : IDisposable
 
         for (var i = 0; i < expected.Count; i++)
         {
-            (await FindAsync(again, $"{i}")).Should().Be(expected[i], $"document {i} of seed {seed} is the same");
+            (await FindAsync(again, $"{i}")).Should().Be(expected[i], $"document {i} is the same");
         }
     }
 
@@ -126,7 +120,7 @@ public sealed class EmbeddedStoreTests : IDisposable
             times.Add(await SetViewsAsync(store, "a", 2));
             clock.Advance(TimeSpan.FromHours(1));
             times.Add(await SetViewsAsync(store, "a", 3));
-            SetClockBack();
+            clock.AdjustTime(clock.GetUtcNow().AddHours(-2));
             using var other = Open();
             times.Add(await SetViewsAsync(other, "a", 4));
             times.Add(await SetViewsAsync(store, "b", 5));
@@ -211,23 +205,18 @@ public sealed class EmbeddedStoreTests : IDisposable
                 await SetViewsAsync(store, $"{i}", i);
             }
         }
+        var bytes = await File.ReadAllBytesAsync(FilePath);
         switch (what)
         {
             case "not a database":
                 await File.WriteAllLinesAsync(FilePath, Enumerable.Repeat("{\"commitTime\": \"2026-01-31T12:00:00Z\"}", 100));
                 break;
             case "cut off":
-                using (var file = File.OpenWrite(FilePath))
-                {
-                    file.SetLength(file.Length / 2);
-                }
+                await File.WriteAllBytesAsync(FilePath, bytes[..(bytes.Length / 2)]);
                 break;
             case "overwritten in the middle":
-                using (var file = File.OpenWrite(FilePath))
-                {
-                    file.Position = file.Length / 2;
-                    file.Write(Encoding.UTF8.GetBytes(new string('x', 4096)));
-                }
+                bytes.AsSpan(bytes.Length / 2, 4096).Fill((byte)'x');
+                await File.WriteAllBytesAsync(FilePath, bytes);
                 break;
             case "another program's database":
                 File.Delete(FilePath);
@@ -392,16 +381,8 @@ public sealed class EmbeddedStoreTests : IDisposable
         }
     }
 
-    private static Write Expand(Write write)
-    {
-        var name = write.Name().Replace("DB", Database, StringComparison.Ordinal);
-        return write.Update is null
-            ? new Write(write) { Delete = name }
-            : new Write(write) { Update = new Document(write.Update) { Name = name } };
-    }
-
-    private static Task<CommitResponse> CommitAsync(EmbeddedFirestore store, params Write[] writes) =>
-        store.CommitAsync(new CommitRequest { Database = Database, Writes = { writes.Select(Expand) } }, CancellationToken.None);
+    private static Task<CommitResponse> CommitAsync(EmbeddedFirestore store, params Write[] writes) => store.CommitAsync(
+        new CommitRequest { Database = Database, Writes = { writes.Select(write => write.In(Database)) } }, CancellationToken.None);
 
     private static async Task<Timestamp> SetViewsAsync(EmbeddedFirestore store, string id, long views) =>
         (await CommitAsync(store, Set($"sessions/{id}", ("views", Integer(views))))).WriteResults[0].UpdateTime;
@@ -416,8 +397,6 @@ public sealed class EmbeddedStoreTests : IDisposable
         (await FindAsync(store, id))?.Fields["views"].IntegerValue;
 
     private static async Task<RpcException> FailAsync(Func<Task> call) => (await call.Should().ThrowAsync<RpcException>()).Which;
-
-    private void SetClockBack() => clock.AdjustTime(clock.GetUtcNow().AddHours(-2));
 
     private string[] FileNames() => [.. Directory.GetFiles(folder.Path).Select(file => Path.GetFileName(file))];
 

@@ -1,5 +1,3 @@
-using Greeter.Firestore;
-
 namespace Greeter.Firestore.Tests;
 
 /// <summary>References name collections and documents without a call.</summary>

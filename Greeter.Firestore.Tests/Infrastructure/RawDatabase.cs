@@ -1,9 +1,4 @@
 using System.Runtime.InteropServices;
-using Greeter.Firestore;
-using Greeter.Firestore.Embedded;
-using Greeter.Firestore.Transport;
-using Greeter.Firestore.V1;
-using Grpc.Core;
 
 namespace Greeter.Firestore.Tests.Infrastructure;
 
@@ -24,13 +19,9 @@ internal sealed class RawDatabase : IDisposable
     {
         this.api = api;
         Database = $"projects/{project}/databases/(default)";
-        Db = new(project, "(default)", api);
     }
 
     public string Database { get; }
-
-    /// <summary>Gets the same database through the client.</summary>
-    public FirestoreDb Db { get; }
 
     public static RawDatabase OpenEmbedded(string project, string folder) =>
         new(project, EmbeddedFirestore.Open(folder, TimeProvider.System));
@@ -50,7 +41,7 @@ internal sealed class RawDatabase : IDisposable
 
     public async Task<string> CommitAsync(params Write[] writes)
     {
-        var request = new CommitRequest { Database = Database, Writes = { writes.Select(Expand) } };
+        var request = new CommitRequest { Database = Database, Writes = { writes.Select(write => write.In(Database)) } };
         try
         {
             var response = await api.CommitAsync(request, CancellationToken.None);
@@ -102,20 +93,6 @@ internal sealed class RawDatabase : IDisposable
     };
 
     private string Expand(string name) => name.Replace("DB", Database, StringComparison.Ordinal);
-
-    private Write Expand(Write write)
-    {
-        var expanded = write.Clone();
-        if (write.Update is not null)
-        {
-            expanded.Update.Name = Expand(write.Update.Name);
-        }
-        else if (write.OperationCase == Write.OperationOneofCase.Delete)
-        {
-            expanded.Delete = Expand(write.Delete);
-        }
-        return expanded;
-    }
 
     private string ToText(BatchGetDocumentsResponse response)
     {

@@ -1,7 +1,3 @@
-using Greeter.Firestore;
-using Greeter.Firestore.Embedded;
-using Greeter.Firestore.Transport;
-
 namespace Greeter.Firestore.Tests.Infrastructure;
 
 /// <summary>An empty database in the embedded store or the emulator, and the calls to it.</summary>

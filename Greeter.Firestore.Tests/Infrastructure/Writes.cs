@@ -1,5 +1,3 @@
-using Google.Protobuf;
-using Greeter.Firestore.V1;
 using NullValue = Google.Protobuf.WellKnownTypes.NullValue;
 
 namespace Greeter.Firestore.Tests.Infrastructure;
@@ -9,6 +7,18 @@ using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 /// <summary>Creates Firestore's messages. In names DB stands for the database.</summary>
 internal static class Writes
 {
+    /// <summary>Returns a write to a document in this database.</summary>
+    public static Write In(this Write write, string database)
+    {
+        string Expand(string name) => name.Replace("DB", database, StringComparison.Ordinal);
+        return write.OperationCase switch
+        {
+            Write.OperationOneofCase.Update => new(write) { Update = new(write.Update) { Name = Expand(write.Update.Name) } },
+            Write.OperationOneofCase.Delete => new(write) { Delete = Expand(write.Delete) },
+            _ => write,
+        };
+    }
+
     public static Write Set(string path, params (string Name, Value Value)[] fields)
     {
         var write = new Write { Update = new Document { Name = $"DB/documents/{path}" } };
