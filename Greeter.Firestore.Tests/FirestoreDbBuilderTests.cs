@@ -1,5 +1,3 @@
-using Greeter.Firestore;
-using Greeter.Firestore.Transport;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Greeter.Firestore.Tests;
@@ -42,23 +40,14 @@ public class FirestoreDbBuilderTests
     public void Emulator_host_is_parsed(string host, string address) =>
         FirestoreDbBuilder.ParseEmulatorHost(host).Should().Be(new Uri(address));
 
-    [Theory]
-    [InlineData("localhost")]
-    [InlineData(":8080")]
-    [InlineData("localhost:")]
-    [InlineData("localhost:http")]
-    [InlineData("localhost:-1")]
-    [InlineData("localhost:+80")]
-    [InlineData("localhost: 80")]
-    [InlineData("localhost:65536")]
-    [InlineData("localhost:8080/")]
-    [InlineData("localhost/path:8080")]
-    [InlineData("localhost?query:8080")]
-    [InlineData("localhost#fragment:8080")]
-    [InlineData("user@localhost:8080")]
-    [InlineData("http://localhost:8080")]
-    [InlineData("two hosts:8080")]
-    [InlineData("[::1]")]
+    public static TheoryData<string> MalformedHosts =>
+    [
+        "localhost", ":8080", "localhost:", "localhost:http", "localhost:-1", "localhost:+80", "localhost: 80", "localhost:65536",
+        "localhost:8080/", "localhost/path:8080", "localhost?query:8080", "localhost#fragment:8080", "user@localhost:8080",
+        "http://localhost:8080", "two hosts:8080", "[::1]",
+    ];
+
+    [Theory, MemberData(nameof(MalformedHosts))]
     public void Malformed_emulator_host_is_refused_with_a_hint(string host)
     {
         var builder = new FirestoreDbBuilder { EmulatorDetection = EmulatorDetection.EmulatorOrProduction };
@@ -84,14 +73,7 @@ public class FirestoreDbBuilderTests
     public void Project_and_database_have_defaults(
         string? projectId, string? databaseId, string expectedProject, string expectedDatabase)
     {
-        var builder = new FirestoreDbBuilder
-        {
-            EmulatorDetection = EmulatorDetection.EmulatorOnly,
-            ProjectId = projectId,
-            DatabaseId = databaseId,
-        };
-
-        var target = builder.Connect(Host);
+        var target = Create(projectId, databaseId).Connect(Host);
 
         target.Api.Dispose();
         (target.ProjectId, target.DatabaseId).Should().Be((expectedProject, expectedDatabase));
@@ -104,14 +86,7 @@ public class FirestoreDbBuilderTests
     [InlineData("p", "データ")]
     public void ID_that_cannot_exist_is_refused(string projectId, string? databaseId)
     {
-        var builder = new FirestoreDbBuilder
-        {
-            EmulatorDetection = EmulatorDetection.EmulatorOnly,
-            ProjectId = projectId,
-            DatabaseId = databaseId,
-        };
-
-        builder.Invoking(it => it.Connect(Host)).Should().Throw<InvalidOperationException>()
+        Create(projectId, databaseId).Invoking(it => it.Connect(Host)).Should().Throw<InvalidOperationException>()
             .WithMessage(databaseId is null ? "ProjectId*" : "DatabaseId*");
     }
 
@@ -121,7 +96,7 @@ public class FirestoreDbBuilderTests
         using var api = TestDatabase.ConnectToEmulator((await Emulator.SharedAsync()).Host, TimeSpan.FromSeconds(30));
         FirestoreDb first = new("test-databases", "(default)", api), second = new("test-databases", "second", api);
         var reference = second.Document("sessions/one");
-        await reference.SetAsync(new Dictionary<string, object> { ["views"] = 1L });
+        await reference.SetAsync(new { views = 1 });
 
         (await reference.GetSnapshotAsync()).Exists.Should().BeTrue();
         (await first.Document("sessions/one").GetSnapshotAsync()).Exists.Should().BeFalse();
@@ -133,9 +108,9 @@ public class FirestoreDbBuilderTests
         using var api = TestDatabase.ConnectToEmulator((await Emulator.SharedAsync()).Host, TimeSpan.FromSeconds(30));
         FirestoreDb here = new("test-here", "(default)", api), there = new("test-there", "(default)", api);
         var target = there.Document("sessions/one");
-        await target.SetAsync(new Dictionary<string, object> { ["views"] = 7L });
+        await target.SetAsync(new { views = 7 });
         var source = here.Document("links/one");
-        await source.SetAsync(new Dictionary<string, object> { ["link"] = target });
+        await source.SetAsync(new { link = target });
 
         var link = (DocumentReference)(await source.GetSnapshotAsync()).ToDictionary()!["link"]!;
 
@@ -160,4 +135,7 @@ public class FirestoreDbBuilderTests
         await db.Document("sessions/one").Awaiting(document => document.GetSnapshotAsync())
             .Should().ThrowAsync<ObjectDisposedException>().WaitAsync(TimeSpan.FromSeconds(10));
     }
+
+    private static FirestoreDbBuilder Create(string? projectId, string? databaseId) =>
+        new() { EmulatorDetection = EmulatorDetection.EmulatorOnly, ProjectId = projectId, DatabaseId = databaseId };
 }
