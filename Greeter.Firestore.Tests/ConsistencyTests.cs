@@ -152,13 +152,10 @@ public sealed class ConsistencyTests : IDisposable
         attempts.Should().Be(2);
     }
 
-    [Theory]
-    [InlineData(1, StatusCode.NotFound)]
-    [InlineData(1, StatusCode.AlreadyExists)]
-    [InlineData(1, StatusCode.FailedPrecondition)]
-    [InlineData(2, StatusCode.NotFound)]
-    [InlineData(2, StatusCode.AlreadyExists)]
-    [InlineData(2, StatusCode.FailedPrecondition)]
+    public static MatrixTheoryData<int, StatusCode> PermanentFailures =>
+        new([1, 2], RetryTests.FailedPreconditions.Select(row => row.Data));
+
+    [Theory, MemberData(nameof(PermanentFailures))]
     public async Task Permanent_failure_goes_to_the_caller_as_it_is_however_few_attempts_are_allowed(int maxAttempts, StatusCode status)
     {
         await stock.SetAsync(new { left = 5 });
@@ -246,7 +243,7 @@ public sealed class ConsistencyTests : IDisposable
     [Fact]
     public async Task Blocking_on_a_task_does_not_deadlock_under_a_synchronization_context()
     {
-        using var api = TestDatabase.ConnectToEmulator((await Emulator.SharedAsync()).Host, TimeSpan.FromSeconds(30));
+        using var api = await TestDatabase.ConnectToEmulatorAsync();
         var db = new FirestoreDb(Emulator.NewProject(), "(default)", api);
         var document = db.Document("values/one");
         var thread = new Thread(() =>

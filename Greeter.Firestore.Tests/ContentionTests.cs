@@ -78,21 +78,20 @@ public sealed class ContentionTests : IAsyncLifetime
     [Fact]
     public async Task Attempts_without_a_lock_follow_one_that_Firestore_aborted()
     {
-        var commits = new List<bool>();
+        var areLocked = new List<bool>();
         Wire.Respond = (method, _, _) =>
         {
             if (method != Wire.Commit)
             {
                 return Task.FromResult<object?>(null);
             }
-            var isLocked = !Wire.Commits.Last().Transaction.IsEmpty;
-            commits.Add(isLocked);
-            return Task.FromResult<object?>(commits.Count(each => each) == 3 ? null : Wire.Failure(StatusCode.Aborted));
+            areLocked.Add(!Wire.Commits.Last().Transaction.IsEmpty);
+            return Task.FromResult<object?>(areLocked.Count(each => each) == 3 ? null : Wire.Failure(StatusCode.Aborted));
         };
 
         await database.Db.CountAsync(document).WaitAsync(Patience);
 
-        var locked = Enumerable.Range(0, commits.Count).Where(i => commits[i]).ToList();
+        var locked = Enumerable.Range(0, areLocked.Count).Where(i => areLocked[i]).ToList();
         locked.Should().HaveCount(3);
         locked.Zip(locked.Skip(1), (one, next) => next - one).Should().OnlyContain(distance => distance > 1);
         Wire.Calls.Count(call => call == Wire.Rollback).Should().Be(2, "the failed attempts release their locks");
@@ -114,7 +113,7 @@ public sealed class ContentionTests : IAsyncLifetime
     /// <summary>Changes the document without the wire.</summary>
     private async Task ChangeAsync()
     {
-        using var api = TestDatabase.ConnectToEmulator((await Emulator.SharedAsync()).Host, TimeSpan.FromSeconds(30));
+        using var api = await TestDatabase.ConnectToEmulatorAsync();
         await new FirestoreDb(database.Db.ProjectId, "(default)", api).Document("sessions/one")
             .SetAsync(new { change = $"{Guid.NewGuid()}", views = 0 });
     }

@@ -1,5 +1,3 @@
-using ProtoTimestamp = Google.Protobuf.WellKnownTypes.Timestamp;
-
 namespace Greeter.Firestore.Tests;
 
 /// <summary>A cached document saves a call, and never the check of the commit.</summary>
@@ -166,11 +164,11 @@ public sealed class DocumentCacheTests : IDisposable
     [Theory, InlineData(false, true), InlineData(true, false)]
     public async Task Document_is_not_cached_if_the_commit_response_has_no_times(bool hasCommitTime, bool hasUpdateTime)
     {
-        Wire.Respond = (_, _, _) => Task.FromResult<object?>(Wire.Success(new CommitResponse
+        Wire.Respond = (_, _, _) => Task.FromResult<object?>(new CommitResponse
         {
             CommitTime = hasCommitTime ? At(1) : null,
             WriteResults = { new V1.WriteResult { UpdateTime = hasUpdateTime ? At(1) : null } },
-        }));
+        });
         await Db.CreateAsync(document);
         Wire.Respond = null;
 

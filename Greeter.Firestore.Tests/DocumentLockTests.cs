@@ -22,7 +22,7 @@ public sealed class DocumentLockTests : IDisposable
         const int Workers = 32;
         var config = Db.Document("config/global");
         await Db.CountAsync(config);
-        var waitForAll = WaitForCalls(Workers);
+        var barrier = new AsyncBarrier(Workers);
         var worker = new AsyncLocal<int>();
         var conflicted = new ConcurrentDictionary<int, bool>();
         Wire.Respond = async (method, _, _) =>
@@ -31,7 +31,7 @@ public sealed class DocumentLockTests : IDisposable
             {
                 return Wire.Failure(StatusCode.FailedPrecondition);
             }
-            await (method == Wire.Commit ? waitForAll() : Task.CompletedTask);
+            await (method == Wire.Commit ? barrier.ArriveAsync() : Task.CompletedTask);
             return null;
         };
 
@@ -54,10 +54,10 @@ public sealed class DocumentLockTests : IDisposable
     {
         const int Workers = 8;
         await Db.CountAsync(document);
-        var waitForAll = WaitForCalls(Workers);
+        var barrier = new AsyncBarrier(Workers);
         Wire.Respond = async (_, _, _) =>
         {
-            await waitForAll();
+            await barrier.ArriveAsync();
             return null;
         };
 
@@ -244,20 +244,6 @@ public sealed class DocumentLockTests : IDisposable
     /// <summary>Runs a number of tasks at the same time.</summary>
     private static Task<long[]> RunAsync(int workers, Func<int, Task<long>> run) =>
         Task.WhenAll(Enumerable.Range(0, workers).Select(number => Task.Run(() => run(number)))).WaitAsync(Patience);
-
-    /// <summary>Returns a function whose calls all end when it has been called a number of times.</summary>
-    private static Func<Task> WaitForCalls(int calls)
-    {
-        var (left, isOver) = (calls, new TaskCompletionSource());
-        return () =>
-        {
-            if (Interlocked.Decrement(ref left) == 0)
-            {
-                isOver.SetResult();
-            }
-            return isOver.Task.WaitAsync(Patience / 2);
-        };
-    }
 
     /// <summary>Starts a transaction that takes the document's lock and counts a view.</summary>
     /// <returns>The transaction, and what lets it end.</returns>

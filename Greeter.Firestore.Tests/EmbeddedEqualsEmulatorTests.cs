@@ -3,8 +3,6 @@ using static Greeter.Firestore.Tests.Infrastructure.Writes;
 namespace Greeter.Firestore.Tests;
 
 using Step = Func<RawDatabase, Task<string>>;
-using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
-
 /// <summary>The embedded store gives the same responses as Google's emulator, statuses and update times included.</summary>
 [Trait("Category", "Slow")]
 public sealed class EmbeddedEqualsEmulatorTests : IDisposable
@@ -289,7 +287,7 @@ public sealed class EmbeddedEqualsEmulatorTests : IDisposable
             yield return ("a mask on a deletion", [Commit(Set("c/a", ("a", Integer(1)))), Commit(WithMask(Delete("c/a"), mask))]);
         }
         var timed = Set("c/a", ("a", Integer(1)));
-        (timed.Update.CreateTime, timed.Update.UpdateTime) = (new Timestamp { Seconds = 5 }, new Timestamp { Nanos = -5 });
+        (timed.Update.CreateTime, timed.Update.UpdateTime) = (new ProtoTimestamp { Seconds = 5 }, new ProtoTimestamp { Nanos = -5 });
         yield return ("times in the written document", [Commit(timed), Commit(timed)]);
     }
 
@@ -318,14 +316,14 @@ public sealed class EmbeddedEqualsEmulatorTests : IDisposable
                     yield return ($"{name}, the time t{number}", Case(database => At(database.Time(number), write)));
                 }
                 yield return ($"{name}, a later time", Case(database => At(new(database.Time(3)) { Nanos = 999_999_000 }, write)));
-                yield return ($"{name}, in nanoseconds", Case(_ => At(new Timestamp { Seconds = 1, Nanos = 1 }, write)));
-                yield return ($"{name}, an invalid time", Case(_ => At(new Timestamp { Nanos = -1000 }, write)));
-                yield return ($"{name}, the time 1970-01-01", Case(_ => At(new Timestamp(), write)));
+                yield return ($"{name}, in nanoseconds", Case(_ => At(new ProtoTimestamp { Seconds = 1, Nanos = 1 }, write)));
+                yield return ($"{name}, an invalid time", Case(_ => At(new ProtoTimestamp { Nanos = -1000 }, write)));
+                yield return ($"{name}, the time 1970-01-01", Case(_ => At(new ProtoTimestamp(), write)));
             }
         }
         yield return ("a version that was deleted",
             [Commit(Set("c/a")), Commit(Delete("c/a")), database => database.CommitAsync(At(database.Time(1), Set("c/a")))]);
-        var earlier = new Timestamp { Seconds = 9 };
+        var earlier = new ProtoTimestamp { Seconds = 9 };
         Write[] refused =
         [
             new(), Set("c/b", ("x", new Value())), Set("c/b", ("x", String(new string('a', 1_048_488)))),

@@ -188,8 +188,7 @@ public sealed class GoogleApiTests : IAsyncLifetime
             cancellationToken: source.Token);
 
         Assert.Equal(2, result);
-        Assert.Equal(
-            new Dictionary<string, object> { ["a"] = 1L, ["b"] = 2L }, (await Document.GetSnapshotAsync()).ToDictionary()!);
+        Assert.Equal(new Dictionary<string, object> { ["a"] = 1L, ["b"] = 2L }, (await Document.GetSnapshotAsync()).ToDictionary()!);
         Assert.True((await created.GetSnapshotAsync()).Exists);
         Assert.False((await deleted.GetSnapshotAsync()).Exists);
     }
@@ -310,7 +309,7 @@ public sealed class GoogleApiTests : IAsyncLifetime
             {
                 null, true, 1, 1.5f, "text", timestamp, time, new DateTimeOffset(time), blob, new byte[] { 1, 2 }, point, Document,
             },
-            array = new[] { 1, 2 },
+            array = new List<int> { 1, 2 },
             map,
             emptyMap,
         });

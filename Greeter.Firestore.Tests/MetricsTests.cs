@@ -9,7 +9,7 @@ public sealed class MetricsTests : IAsyncLifetime
     private TestDatabase database = null!;
     private DocumentReference document = null!;
     private readonly MeterListener listener = new();
-    private readonly List<string> measured = [];
+    private readonly ConcurrentQueue<string> measured = [];
     private Histogram<double>? durations;
 
     public async ValueTask InitializeAsync()
@@ -42,12 +42,12 @@ public sealed class MetricsTests : IAsyncLifetime
     {
         await database.Db.CreateAsync(document);
 
-        Measured().Should().BeEquivalentTo(Call("Commit", "OK"), "greeter.firestore.transactions 1 outcome=committed");
+        measured.Should().BeEquivalentTo(Call("Commit", "OK"), "greeter.firestore.transactions 1 outcome=committed");
         measured.Clear();
 
         await database.Db.CountAsync(document);
 
-        Measured().Should().BeEquivalentTo(
+        measured.Should().BeEquivalentTo(
             Call("Commit", "OK"), "greeter.firestore.cache.hits 1", "greeter.firestore.transactions 1 outcome=committed");
     }
 
@@ -60,7 +60,7 @@ public sealed class MetricsTests : IAsyncLifetime
 
         await database.Db.CountAsync(document);
 
-        Measured().Should().BeEquivalentTo(
+        measured.Should().BeEquivalentTo(
             Call("Commit", "FAILED_PRECONDITION", "FAILED_PRECONDITION"),
             "greeter.firestore.conflicts 1",
             "greeter.firestore.cache.stale_hits 1",
@@ -76,7 +76,7 @@ public sealed class MetricsTests : IAsyncLifetime
 
         await database.Db.Awaiting(db => db.CountAsync(document)).Should().ThrowAsync<RpcException>();
 
-        Measured().Should().BeEquivalentTo(
+        measured.Should().BeEquivalentTo(
             "greeter.firestore.cache.misses 1",
             Call("BatchGetDocuments", "INVALID_ARGUMENT", "INVALID_ARGUMENT"),
             "greeter.firestore.transactions 1 outcome=failed");
@@ -91,20 +91,9 @@ public sealed class MetricsTests : IAsyncLifetime
         + (errorType is null ? "" : $"error.type={errorType} ")
         + $"rpc.method=google.firestore.v1.Firestore/{method} rpc.response.status_code={status} rpc.system.name=grpc";
 
-    private List<string> Measured()
-    {
-        lock (measured)
-        {
-            return [.. measured];
-        }
-    }
-
     private void Add(Instrument instrument, string value, ReadOnlySpan<KeyValuePair<string, object?>> tags)
     {
         var texts = tags.ToArray().Select(tag => $" {tag.Key}={tag.Value}").Order(StringComparer.Ordinal);
-        lock (measured)
-        {
-            measured.Add($"{instrument.Name} {value}{string.Concat(texts)}");
-        }
+        measured.Enqueue($"{instrument.Name} {value}{string.Concat(texts)}");
     }
 }

@@ -77,8 +77,8 @@ public sealed class RetryTests : IDisposable
     public async Task Read_without_a_document_or_its_update_time_is_sent_again(bool hasDocument)
     {
         var found = hasDocument ? new Document { Name = document.Path } : null;
-        Wire.Respond = (method, earlier, _) => Task.FromResult(
-            earlier == 0 && method == Wire.Read ? Wire.Success(new BatchGetDocumentsResponse { Found = found }) : null);
+        Wire.Respond = (method, earlier, _) => Task.FromResult<object?>(
+            earlier == 0 && method == Wire.Read ? new BatchGetDocumentsResponse { Found = found } : null);
 
         (await CountAsync()).Should().Be((1, 1));
 
@@ -312,10 +312,7 @@ public sealed class RetryTests : IDisposable
             .Which.Status.Should().Be(new Status(StatusCode.Unavailable, "failure 2"));
     }
 
-    [Theory]
-    [InlineData(Wire.Read, Wire.Read)]
-    [InlineData(Wire.Commit, Wire.Commit)]
-    [InlineData(Wire.Commit, Wire.Read)]
+    [Theory, InlineData(Wire.Read, Wire.Read), InlineData(Wire.Commit, Wire.Commit), InlineData(Wire.Commit, Wire.Read)]
     public async Task Cancellation_during_a_call_has_the_last_failure_as_inner_exception(string failing, string hanging)
     {
         using var source = new CancellationTokenSource();
@@ -413,10 +410,7 @@ public sealed class RetryTests : IDisposable
         Wire.Calls.Should().Equal(Wire.Commit);
     }
 
-    [Theory]
-    [InlineData(StatusCode.Unavailable)]
-    [InlineData(StatusCode.DeadlineExceeded)]
-    [InlineData(StatusCode.ResourceExhausted)]
+    [Theory, InlineData(StatusCode.Unavailable), InlineData(StatusCode.DeadlineExceeded), InlineData(StatusCode.ResourceExhausted)]
     public async Task Transient_failure_releases_the_lock_before_the_pause(StatusCode status)
     {
         await CountAsync();

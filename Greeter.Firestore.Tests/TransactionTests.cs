@@ -1,7 +1,6 @@
 namespace Greeter.Firestore.Tests;
 
-/// <summary>Transactions on the embedded store and on the emulator. In most tests, another write comes between a transaction's
-/// read and its commit.</summary>
+/// <summary>Transactions on both stores. In most tests, another write comes between a transaction's read and its commit.</summary>
 public class TransactionTests
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
@@ -39,15 +38,12 @@ public class TransactionTests
         var document = database.Db.Document("sessions/one");
         await document.SetAsync(new { views = 1 });
         var attempts = 0;
-        var haveRead = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var haveRead = new AsyncBarrier(2);
         Task<long> CountAsync(FirestoreDb db) => db.RunTransactionAsync(async transaction =>
         {
             var views = await transaction.CountAsync(document);
-            if (Interlocked.Increment(ref attempts) == 2)
-            {
-                haveRead.SetResult();
-            }
-            await haveRead.Task.WaitAsync(Patience);
+            Interlocked.Increment(ref attempts);
+            await haveRead.ArriveAsync();
             return views;
         });
 
@@ -213,14 +209,10 @@ public class TransactionTests
     {
         using var database = TestDatabase.OpenEmbedded();
         var document = database.Db.Document("sessions/one");
-        var haveBothStarted = new TaskCompletionSource();
-        database.Wire.Respond = async (_, earlier, cancellationToken) =>
+        var haveBothStarted = new AsyncBarrier(2);
+        database.Wire.Respond = async (_, _, _) =>
         {
-            if (earlier == 1)
-            {
-                haveBothStarted.SetResult();
-            }
-            await haveBothStarted.Task.WaitAsync(Patience, cancellationToken);
+            await haveBothStarted.ArriveAsync();
             return null;
         };
 

@@ -34,7 +34,7 @@ public class ValueTests
         {
             kept = 1,
             map = new { kept = 1, changed = 1, deep = new { kept = 1 }, text = "now a map" },
-            list = new[] { 1, 2 },
+            list = new List<int> { 1, 2 },
             emptied = new { gone = 1 },
         });
         var more = new { more = 2 };
@@ -43,7 +43,7 @@ public class ValueTests
             new
             {
                 map = new { changed = 2, deep = more, text = more },
-                list = new[] { 3 },
+                list = new List<int> { 3 },
                 emptied = new Dictionary<string, object>(),
                 added = more,
             },
@@ -53,7 +53,7 @@ public class ValueTests
         {
             ["kept"] = 1,
             ["map"] = new { kept = 1, changed = 2, deep = new { kept = 1, more = 2 }, text = more },
-            ["list"] = new[] { 3 },
+            ["list"] = new List<int> { 3 },
             ["emptied"] = new Dictionary<string, object?>(),
             ["added"] = more,
         }));
@@ -203,11 +203,7 @@ public class ValueTests
         database.Wire.Calls.Should().BeEmpty();
     }
 
-    [Theory]
-    [InlineData(90.0001, 0)]
-    [InlineData(0, -180.0001)]
-    [InlineData(double.NaN, 0)]
-    [InlineData(0, double.NaN)]
+    [Theory, InlineData(90.0001, 0), InlineData(0, -180.0001), InlineData(double.NaN, 0), InlineData(0, double.NaN)]
     public void Point_outside_its_range_is_refused(double latitude, double longitude) =>
         FluentActions.Invoking(() => new GeoPoint(latitude, longitude)).Should().Throw<ArgumentOutOfRangeException>();
 
@@ -346,11 +342,11 @@ public class ValueTests
     {
         using var database = TestDatabase.OpenEmbedded();
         var document = database.Db.Document("values/one");
-        database.Wire.Respond = (_, _, _) => Task.FromResult<object?>(Wire.Success(new BatchGetDocumentsResponse
+        database.Wire.Respond = (_, _, _) => Task.FromResult<object?>(new BatchGetDocumentsResponse
         {
             ReadTime = new() { Seconds = 2 },
             Found = new Document { Name = document.Path, UpdateTime = new() { Seconds = 1 }, Fields = { ["field"] = value } },
-        }));
+        });
         return await document.GetSnapshotAsync();
     }
 }

@@ -14,8 +14,7 @@ internal static class ViewExtensions
         return views;
     }
 
-    public static Task<long> CountAsync(
-        this FirestoreDb db, DocumentReference document, CancellationToken cancellationToken = default) =>
+    public static Task<long> CountAsync(this FirestoreDb db, DocumentReference document, CancellationToken cancellationToken = default) =>
         db.RunTransactionAsync(transaction => transaction.CountAsync(document), cancellationToken: cancellationToken);
 
     /// <summary>Runs a transaction that only writes.</summary>

@@ -31,8 +31,7 @@ internal sealed class Wire(IFirestoreApi server) : IFirestoreApi
     public void Fail(string method, params IEnumerable<StatusCode> statuses)
     {
         var left = new ConcurrentQueue<StatusCode>(statuses);
-        Respond = (called, _, _) =>
-            Task.FromResult(called == method && left.TryDequeue(out var status) ? Failure(status) : null);
+        Respond = (called, _, _) => Task.FromResult(called == method && left.TryDequeue(out var status) ? Failure(status) : null);
     }
 
     /// <summary>Cancels a token during the next call of a method. That call gets no response.</summary>
@@ -45,8 +44,6 @@ internal sealed class Wire(IFirestoreApi server) : IFirestoreApi
         }
         return null;
     };
-
-    public static object Success(IMessage message) => message;
 
     public static object Failure(StatusCode status, string detail = "injected by the test") =>
         new RpcException(new Status(status, detail));

@@ -2,8 +2,6 @@ using NullValue = Google.Protobuf.WellKnownTypes.NullValue;
 
 namespace Greeter.Firestore.Tests.Infrastructure;
 
-using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
-
 /// <summary>Creates Firestore's messages. In names DB stands for the database.</summary>
 internal static class Writes
 {
@@ -42,7 +40,7 @@ internal static class Writes
 
     public static Write Exists(bool exists, Write write) => WithPrecondition(new() { Exists = exists }, write);
 
-    public static Write At(Timestamp time, Write write) => WithPrecondition(new() { UpdateTime = time }, write);
+    public static Write At(ProtoTimestamp time, Write write) => WithPrecondition(new() { UpdateTime = time }, write);
 
     public static Value Null() => new() { NullValue = NullValue.NullValue };
 
@@ -57,7 +55,7 @@ internal static class Writes
     public static Value Bytes(params byte[] value) => new() { BytesValue = ByteString.CopyFrom(value) };
 
     public static Value Time(long seconds, int nanos) =>
-        new() { TimestampValue = new Timestamp { Seconds = seconds, Nanos = nanos } };
+        new() { TimestampValue = new ProtoTimestamp { Seconds = seconds, Nanos = nanos } };
 
     public static Value Point(double latitude, double longitude) =>
         new() { GeoPointValue = new LatLng { Latitude = latitude, Longitude = longitude } };
