@@ -121,7 +121,7 @@ public sealed class GoogleApiTests : IAsyncLifetime
         DocumentSnapshot snapshot = await Document.GetSnapshotAsync(cancellationToken: Token);
         Assert.Equal(result.UpdateTime, snapshot.UpdateTime);
         Assert.Equal(result.UpdateTime, snapshot.CreateTime);
-        var error = await Assert.ThrowsAsync<RpcException>(() => Document.CreateAsync(new { }));
+        var error = await Assert.ThrowsAsync<RpcException>(() => Document.CreateAsync(new Dictionary<string, object>()));
         Assert.Equal(StatusCode.AlreadyExists, error.StatusCode);
         Assert.Equal(StatusCode.AlreadyExists, error.Status.StatusCode);
         Assert.NotEmpty(error.Status.Detail);
@@ -225,7 +225,7 @@ public sealed class GoogleApiTests : IAsyncLifetime
             transaction =>
             {
                 transaction.Set(other, new { a = 1 });
-                transaction.Create(Document, new { });
+                transaction.Create(Document, new Dictionary<string, object>());
                 return Task.CompletedTask;
             },
             options));
