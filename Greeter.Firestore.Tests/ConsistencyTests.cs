@@ -64,8 +64,7 @@ public sealed class ConsistencyTests : IDisposable
     {
         var attempts = 0;
         // Another client creates the document before the commit, and deletes it before the next read.
-        Wire.Respond = (method, earlier, _) => Task.FromResult(
-            method == Wire.Commit && earlier < 5 ? Wire.Failure(StatusCode.AlreadyExists) : null);
+        Wire.Fail(Wire.Commit, Enumerable.Repeat(StatusCode.AlreadyExists, 5));
 
         await database.Db.RunTransactionAsync(async transaction =>
         {
@@ -77,14 +76,11 @@ public sealed class ConsistencyTests : IDisposable
         attempts.Should().Be(6);
     }
 
-    [Theory]
-    [InlineData("writes nothing")]
-    [InlineData("writes what is there")]
-    [InlineData("throws")]
+    [Theory, InlineData("writes nothing"), InlineData("writes what is there"), InlineData("throws")]
     public async Task Attempt_after_an_ambiguous_commit_does_not_count_if_that_commit_can_still_arrive(string decision)
     {
         await stock.SetAsync(new { left = 5 });
-        Wire.Respond = FailCommit(1, StatusCode.Unavailable);
+        Wire.Fail(Wire.Commit, StatusCode.Unavailable);
         var attempts = 0;
 
         var sell = () => database.Db.RunTransactionAsync(async transaction =>
@@ -112,10 +108,10 @@ public sealed class ConsistencyTests : IDisposable
     [Fact]
     public async Task Attempt_after_an_ambiguous_commit_counts_if_it_changes_the_document()
     {
-        await stock.SetAsync(new { left = 5 });
-        Wire.Respond = FailCommit(1, StatusCode.Unavailable);
+        await stock.SetAsync(new { views = 5 });
+        Wire.Fail(Wire.Commit, StatusCode.Unavailable);
 
-        (await SellAsync()).Should().Be(4);
+        (await database.Db.CountAsync(stock)).Should().Be(6);
     }
 
     [Fact]
@@ -144,7 +140,7 @@ public sealed class ConsistencyTests : IDisposable
     [Fact]
     public async Task Document_created_with_a_new_ID_in_each_attempt_does_not_make_a_commit_ambiguous()
     {
-        Wire.Respond = FailCommit(0, StatusCode.Unavailable);
+        Wire.Fail(Wire.Commit, StatusCode.Unavailable);
         var attempts = 0;
 
         await database.Db.RunTransactionAsync(async transaction =>
@@ -156,13 +152,10 @@ public sealed class ConsistencyTests : IDisposable
         attempts.Should().Be(2);
     }
 
-    [Theory]
-    [InlineData(1, StatusCode.NotFound)]
-    [InlineData(1, StatusCode.AlreadyExists)]
-    [InlineData(1, StatusCode.FailedPrecondition)]
-    [InlineData(2, StatusCode.NotFound)]
-    [InlineData(2, StatusCode.AlreadyExists)]
-    [InlineData(2, StatusCode.FailedPrecondition)]
+    public static MatrixTheoryData<int, StatusCode> PermanentFailures =>
+        new([1, 2], RetryTests.FailedPreconditions.Select(row => row.Data));
+
+    [Theory, MemberData(nameof(PermanentFailures))]
     public async Task Permanent_failure_goes_to_the_caller_as_it_is_however_few_attempts_are_allowed(int maxAttempts, StatusCode status)
     {
         await stock.SetAsync(new { left = 5 });
@@ -201,11 +194,7 @@ public sealed class ConsistencyTests : IDisposable
             await transaction.GetSnapshotAsync(stock);
             if (++attempts < 20)
             {
-                await database.Db.RunTransactionAsync(nested =>
-                {
-                    nested.Set(stock, new { left = attempts });
-                    return Task.CompletedTask;
-                });
+                await database.Db.WriteAsync(nested => nested.Set(stock, new { left = attempts }));
             }
             transaction.Set(stock, new { left = -1 });
         });
@@ -213,16 +202,20 @@ public sealed class ConsistencyTests : IDisposable
         time.Pauses.Should().HaveCount(19).And.OnlyContain(pause => pause > TimeSpan.FromMilliseconds(5));
     }
 
-    [Fact]
-    public async Task Transaction_whose_callback_threw_accepts_no_reads_and_writes()
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task Transaction_whose_callback_has_returned_or_thrown_accepts_no_reads_and_writes(bool throws)
     {
         Transaction? ended = null;
-
-        await FluentActions.Awaiting(() => database.Db.RunTransactionAsync(transaction =>
+        var run = database.Db.WriteAsync(transaction =>
         {
             ended = transaction;
-            throw new TimeoutException();
-        })).Should().ThrowAsync<TimeoutException>();
+            if (throws)
+            {
+                throw new TimeoutException();
+            }
+        });
+        await run.ContinueWith(_ => { }, TaskScheduler.Default);
+        run.IsFaulted.Should().Be(throws);
 
         await ended!.Awaiting(transaction => transaction.GetSnapshotAsync(stock)).Should().ThrowAsync<InvalidOperationException>();
         ended!.Invoking(transaction => transaction.Set(stock, new { left = 1 })).Should().Throw<InvalidOperationException>();
@@ -234,11 +227,8 @@ public sealed class ConsistencyTests : IDisposable
         using var shared = await TestDatabase.OpenAsync(store);
         var document = shared.Db.Document("values/one");
         var nan = BitConverter.Int64BitsToDouble(-1);
-        await shared.Db.RunTransactionAsync(transaction =>
-        {
-            transaction.Create(document, new { nan, single = float.NaN, list = new[] { double.NaN } });
-            return Task.CompletedTask;
-        });
+        await shared.Db.WriteAsync(
+            transaction => transaction.Create(document, new { nan, single = float.NaN, list = new[] { double.NaN } }));
         DocumentSnapshot? cached = null;
         await shared.Db.RunTransactionAsync(async transaction =>
         {
@@ -253,7 +243,7 @@ public sealed class ConsistencyTests : IDisposable
     [Fact]
     public async Task Blocking_on_a_task_does_not_deadlock_under_a_synchronization_context()
     {
-        using var api = TestDatabase.ConnectToEmulator((await Emulator.SharedAsync()).Host, TimeSpan.FromSeconds(30));
+        using var api = await TestDatabase.ConnectToEmulatorAsync();
         var db = new FirestoreDb(Emulator.NewProject(), "(default)", api);
         var document = db.Document("values/one");
         var thread = new Thread(() =>
@@ -262,11 +252,7 @@ public sealed class ConsistencyTests : IDisposable
             SynchronizationContext.SetSynchronizationContext(new IdleSynchronizationContext());
             document.SetAsync(new { left = 1 }).Wait();
             _ = document.GetSnapshotAsync().Result;
-            db.RunTransactionAsync(transaction =>
-            {
-                transaction.Set(document, new { left = 2 });
-                return Task.FromResult(2);
-            }).Wait();
+            db.WriteAsync(transaction => transaction.Set(document, new { left = 2 })).Wait();
             document.DeleteAsync().Wait();
         });
         thread.IsBackground = true;
@@ -277,16 +263,6 @@ public sealed class ConsistencyTests : IDisposable
     }
 
     private static long Left(DocumentSnapshot snapshot) => (long)snapshot.ToDictionary()!["left"]!;
-
-    private static Func<string, int, CancellationToken, Task<object?>> FailCommit(int number, StatusCode status) =>
-        (method, earlier, _) => Task.FromResult(method == Wire.Commit && earlier == number ? Wire.Failure(status) : null);
-
-    private Task<long> SellAsync() => database.Db.RunTransactionAsync(async transaction =>
-    {
-        var left = Left(await transaction.GetSnapshotAsync(stock)) - 1;
-        transaction.Set(stock, new { left });
-        return left;
-    });
 
     private sealed class IdleSynchronizationContext : SynchronizationContext
     {

@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace Greeter.Firestore.Tests;
 
 /// <summary>Contention with other processes: after several conflicts, a transaction locks the document in Firestore.</summary>
@@ -37,9 +35,9 @@ public sealed class ContentionTests : IAsyncLifetime
         {
             attempts++;
             firstConflict = attempts == 2 ? started.Elapsed : firstConflict;
-            var views = await CountAsync(transaction);
+            var views = await transaction.CountAsync(document);
             // Another process is always faster. Firestore holds its write back while the document is locked.
-            late = database.OpenAnother().RunTransactionAsync(CountAsync);
+            late = database.OpenAnother().CountAsync(document);
             await Task.WhenAny(late, Task.Delay(TimeSpan.FromMilliseconds(300)));
             return views;
         }).WaitAsync(Patience);
@@ -50,17 +48,17 @@ public sealed class ContentionTests : IAsyncLifetime
         Wire.Commits.Should().ContainSingle(commit => !commit.Transaction.IsEmpty)
             .Which.Writes.Should().OnlyContain(write => write.CurrentDocument.UpdateTime != null, "the precondition is sent all the same");
         await late!.WaitAsync(Patience);
-        (await database.Db.RunTransactionAsync(CountAsync)).Should().Be(attempts + 2);
+        (await database.Db.CountAsync(document)).Should().Be(attempts + 2);
         Wire.Calls.Should().NotContain(Wire.Rollback);
     }
 
     [Fact]
     public async Task Lock_in_Firestore_is_released_if_the_callback_fails()
     {
-        FailCommits(20, StatusCode.FailedPrecondition);
+        Wire.Fail(Wire.Commit, Enumerable.Repeat(StatusCode.FailedPrecondition, 20));
         var run = () => database.Db.RunTransactionAsync(async transaction =>
         {
-            await CountAsync(transaction);
+            await transaction.CountAsync(document);
             if (Wire.Reads.Any(read => read.NewTransaction is not null))
             {
                 throw new TimeoutException();
@@ -80,29 +78,26 @@ public sealed class ContentionTests : IAsyncLifetime
     [Fact]
     public async Task Attempts_without_a_lock_follow_one_that_Firestore_aborted()
     {
-        var commits = new List<bool>();
+        var areLocked = new List<bool>();
         Wire.Respond = (method, _, _) =>
         {
             if (method != Wire.Commit)
             {
                 return Task.FromResult<object?>(null);
             }
-            var isLocked = !Wire.Commits.Last().Transaction.IsEmpty;
-            commits.Add(isLocked);
-            return Task.FromResult<object?>(commits.Count(each => each) == 3 ? null : Wire.Failure(StatusCode.Aborted));
+            areLocked.Add(!Wire.Commits.Last().Transaction.IsEmpty);
+            return Task.FromResult<object?>(areLocked.Count(each => each) == 3 ? null : Wire.Failure(StatusCode.Aborted));
         };
 
-        await database.Db.RunTransactionAsync(CountAsync).WaitAsync(Patience);
+        await database.Db.CountAsync(document).WaitAsync(Patience);
 
-        var locked = Enumerable.Range(0, commits.Count).Where(i => commits[i]).ToList();
+        var locked = Enumerable.Range(0, areLocked.Count).Where(i => areLocked[i]).ToList();
         locked.Should().HaveCount(3);
         locked.Zip(locked.Skip(1), (one, next) => next - one).Should().OnlyContain(distance => distance > 1);
         Wire.Calls.Count(call => call == Wire.Rollback).Should().Be(2, "the failed attempts release their locks");
     }
 
-    [Theory]
-    [InlineData(StatusCode.Aborted)]
-    [InlineData(StatusCode.Unavailable)]
+    [Theory, InlineData(StatusCode.Aborted), InlineData(StatusCode.Unavailable)]
     public async Task Read_that_fails_to_lock_is_followed_by_an_attempt_without_a_lock(StatusCode status)
     {
         Wire.Respond = (method, earlier, _) => Task.FromResult(
@@ -110,24 +105,15 @@ public sealed class ContentionTests : IAsyncLifetime
             : method == Wire.Commit && !Wire.Reads.Any(read => read.NewTransaction is not null) ? Wire.Failure(StatusCode.Aborted)
             : null);
 
-        (await database.Db.RunTransactionAsync(CountAsync).WaitAsync(Patience)).Should().Be(1);
+        (await database.Db.CountAsync(document).WaitAsync(Patience)).Should().Be(1);
 
         Wire.Reads.Should().ContainSingle(read => read.NewTransaction != null, "the read isn't sent again");
     }
 
-    private async Task<long> CountAsync(Transaction transaction)
-    {
-        var views = (long)(await transaction.GetSnapshotAsync(document)).ToDictionary()!["views"]! + 1;
-        transaction.Set(document, new { views });
-        return views;
-    }
-
-    private void FailCommits(int count, StatusCode status) => Wire.Fail(Wire.Commit, [.. Enumerable.Repeat(status, count)]);
-
     /// <summary>Changes the document without the wire.</summary>
     private async Task ChangeAsync()
     {
-        using var api = TestDatabase.ConnectToEmulator((await Emulator.SharedAsync()).Host, TimeSpan.FromSeconds(30));
+        using var api = await TestDatabase.ConnectToEmulatorAsync();
         await new FirestoreDb(database.Db.ProjectId, "(default)", api).Document("sessions/one")
             .SetAsync(new { change = $"{Guid.NewGuid()}", views = 0 });
     }

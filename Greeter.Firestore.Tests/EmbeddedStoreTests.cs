@@ -1,15 +1,8 @@
 using System.Text;
-using Greeter.Firestore.Embedded;
-using Greeter.Firestore.Transport;
-using Greeter.Firestore.V1;
-using Grpc.Core;
 using Microsoft.Data.Sqlite;
-using Microsoft.Extensions.Time.Testing;
 using static Greeter.Firestore.Tests.Infrastructure.Writes;
 
 namespace Greeter.Firestore.Tests;
-
-using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
 /// <summary>The file of the embedded store: shared by processes, edited by hand, damaged, or gone. An acknowledged commit is never
 /// lost.</summary>
@@ -28,8 +21,7 @@ public sealed class EmbeddedStoreTests : IDisposable
     [Fact]
     public async Task Every_document_is_exactly_the_same_after_a_restart()
     {
-        var seed = Random.Shared.Next();
-        var values = new RandomValues(new Random(seed));
+        var values = new RandomValues(RandomValues.CreateRandom());
         var expected = new List<Document?>();
         using (var store = Open())
         {
@@ -49,7 +41,7 @@ public sealed class EmbeddedStoreTests : IDisposable
 
         for (var i = 0; i < expected.Count; i++)
         {
-            (await FindAsync(again, $"{i}")).Should().Be(expected[i], $"document {i} of seed {seed} is the same");
+            (await FindAsync(again, $"{i}")).Should().Be(expected[i], $"document {i} is the same");
         }
     }
 
@@ -99,7 +91,7 @@ public sealed class EmbeddedStoreTests : IDisposable
         var edited = (await FindAsync(store, "a"))?.UpdateTime;
         (edited is null || edited > last).Should().BeTrue("times never go back");
         var times = new[] { edited, await SetViewsAsync(other, "a", 3), await SetViewsAsync(store, "a", 4) };
-        times.OfType<Timestamp>().Should().BeInAscendingOrder().And.OnlyHaveUniqueItems();
+        times.OfType<ProtoTimestamp>().Should().BeInAscendingOrder().And.OnlyHaveUniqueItems();
     }
 
     [Fact]
@@ -119,14 +111,14 @@ public sealed class EmbeddedStoreTests : IDisposable
     [Fact]
     public async Task Times_rise_even_if_the_clock_stands_still_or_is_set_back_or_another_store_commits()
     {
-        var times = new List<Timestamp>();
+        var times = new List<ProtoTimestamp>();
         using (var store = Open())
         {
             times.Add(await SetViewsAsync(store, "a", 1));
             times.Add(await SetViewsAsync(store, "a", 2));
             clock.Advance(TimeSpan.FromHours(1));
             times.Add(await SetViewsAsync(store, "a", 3));
-            SetClockBack();
+            clock.AdjustTime(clock.GetUtcNow().AddHours(-2));
             using var other = Open();
             times.Add(await SetViewsAsync(other, "a", 4));
             times.Add(await SetViewsAsync(store, "b", 5));
@@ -211,23 +203,18 @@ public sealed class EmbeddedStoreTests : IDisposable
                 await SetViewsAsync(store, $"{i}", i);
             }
         }
+        var bytes = await File.ReadAllBytesAsync(FilePath);
         switch (what)
         {
             case "not a database":
                 await File.WriteAllLinesAsync(FilePath, Enumerable.Repeat("{\"commitTime\": \"2026-01-31T12:00:00Z\"}", 100));
                 break;
             case "cut off":
-                using (var file = File.OpenWrite(FilePath))
-                {
-                    file.SetLength(file.Length / 2);
-                }
+                await File.WriteAllBytesAsync(FilePath, bytes[..(bytes.Length / 2)]);
                 break;
             case "overwritten in the middle":
-                using (var file = File.OpenWrite(FilePath))
-                {
-                    file.Position = file.Length / 2;
-                    file.Write(Encoding.UTF8.GetBytes(new string('x', 4096)));
-                }
+                bytes.AsSpan(bytes.Length / 2, 4096).Fill((byte)'x');
+                await File.WriteAllBytesAsync(FilePath, bytes);
                 break;
             case "another program's database":
                 File.Delete(FilePath);
@@ -258,18 +245,14 @@ public sealed class EmbeddedStoreTests : IDisposable
         }
     }
 
-    [Theory]
-    [InlineData("garbage")]
-    [InlineData("")]
-    [InlineData("[]")]
-    [InlineData("{} {}")]
-    [InlineData("{\"views\": 1}")]
-    [InlineData("{\"views\": {}}")]
-    [InlineData("{\"views\": {\"integerValue\": \"many\"}}")]
-    [InlineData("{\"views\": {\"unknownValue\": 1}}")]
-    [InlineData("{\"views\": {\"arrayValue\": {\"values\": [{\"arrayValue\": {}}]}}}")]
-    [InlineData("{\"__views__\": {\"integerValue\": 1}}")]
-    [InlineData("{\"views\": {\"stringValue\": \"\u00ff\"}}")]
+    public static TheoryData<string> InvalidFields =>
+    [
+        "garbage", "", "[]", "{} {}", """{"views": 1}""", """{"views": {}}""", """{"views": {"integerValue": "many"}}""",
+        """{"views": {"unknownValue": 1}}""", """{"views": {"arrayValue": {"values": [{"arrayValue": {}}]}}}""",
+        """{"__views__": {"integerValue": 1}}""", """{"views": {"stringValue": "ÿ"}}""",
+    ];
+
+    [Theory, MemberData(nameof(InvalidFields))]
     public async Task Row_that_is_not_a_valid_document_fails_alone_and_works_again_when_it_is_corrected(string fields)
     {
         using var store = Open();
@@ -290,21 +273,17 @@ public sealed class EmbeddedStoreTests : IDisposable
         (await ReadViewsAsync(store, "a")).Should().Be(3);
     }
 
-    [Theory]
-    [InlineData("file deleted")]
-    [InlineData("file replaced")]
-    [InlineData("folder deleted")]
-    [InlineData("log deleted")]
+    [Theory, InlineData("file deleted"), InlineData("file replaced"), InlineData("folder deleted"), InlineData("log deleted")]
     public async Task While_the_file_is_not_the_one_that_was_opened_nothing_is_acknowledged(string what)
     {
         using var elsewhere = new TemporaryFolder();
         using (var store = Open())
         {
             await SetViewsAsync(store, "a", 1);
-            var files = what switch { "log deleted" => ["documents.db-wal"], "folder deleted" => FileNames(), _ => ["documents.db"] };
-            foreach (var file in files)
+            var files = what switch { "log deleted" => "documents.db-wal", "folder deleted" => "*", _ => "documents.db" };
+            foreach (var file in Directory.GetFiles(folder.Path, files))
             {
-                File.Move(Path.Combine(folder.Path, file), Path.Combine(elsewhere.Path, file));
+                File.Move(file, Path.Combine(elsewhere.Path, Path.GetFileName(file)));
             }
             if (what == "file replaced")
             {
@@ -392,18 +371,10 @@ public sealed class EmbeddedStoreTests : IDisposable
         }
     }
 
-    private static Write Expand(Write write)
-    {
-        var name = write.Name().Replace("DB", Database, StringComparison.Ordinal);
-        return write.Update is null
-            ? new Write(write) { Delete = name }
-            : new Write(write) { Update = new Document(write.Update) { Name = name } };
-    }
+    private static Task<CommitResponse> CommitAsync(EmbeddedFirestore store, params Write[] writes) => store.CommitAsync(
+        new CommitRequest { Database = Database, Writes = { writes.Select(write => write.In(Database)) } }, CancellationToken.None);
 
-    private static Task<CommitResponse> CommitAsync(EmbeddedFirestore store, params Write[] writes) =>
-        store.CommitAsync(new CommitRequest { Database = Database, Writes = { writes.Select(Expand) } }, CancellationToken.None);
-
-    private static async Task<Timestamp> SetViewsAsync(EmbeddedFirestore store, string id, long views) =>
+    private static async Task<ProtoTimestamp> SetViewsAsync(EmbeddedFirestore store, string id, long views) =>
         (await CommitAsync(store, Set($"sessions/{id}", ("views", Integer(views))))).WriteResults[0].UpdateTime;
 
     private static Task<BatchGetDocumentsResponse> ReadAsync(EmbeddedFirestore store, string id) => store.BatchGetDocumentsAsync(
@@ -416,10 +387,6 @@ public sealed class EmbeddedStoreTests : IDisposable
         (await FindAsync(store, id))?.Fields["views"].IntegerValue;
 
     private static async Task<RpcException> FailAsync(Func<Task> call) => (await call.Should().ThrowAsync<RpcException>()).Which;
-
-    private void SetClockBack() => clock.AdjustTime(clock.GetUtcNow().AddHours(-2));
-
-    private string[] FileNames() => [.. Directory.GetFiles(folder.Path).Select(file => Path.GetFileName(file))];
 
     private EmbeddedFirestore Open() => EmbeddedFirestore.Open(folder.Path, clock);
 

@@ -1,10 +1,3 @@
-using System.Diagnostics;
-using Google.Protobuf;
-using Greeter.Firestore;
-using Greeter.Firestore.Transport;
-using Greeter.Firestore.V1;
-using Grpc.Core;
-using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Greeter.Firestore.Tests;

@@ -1,5 +1,3 @@
-using System.Collections.Concurrent;
-
 namespace Greeter.Firestore.Tests;
 
 /// <summary>
@@ -151,7 +149,7 @@ public sealed class RandomTransactionTests
                     : [await transaction.GetSnapshotAsync(from), await transaction.GetSnapshotAsync(to)];
                 if (Random.Shared.Next(20) == 0)
                 {
-                    nestedCounts.Enqueue(await CountAsync(db));
+                    nestedCounts.Enqueue(await db.CountAsync(db.Document("counters/nested")));
                 }
                 var balance = Value(accounts[0]);
                 var amount = Random.Shared.Next(4) == 0 ? balance : Random.Shared.NextInt64(balance + 1);
@@ -180,12 +178,4 @@ public sealed class RandomTransactionTests
             transaction.Create(account.Reference, Fields(balance));
         }
     }
-
-    private static Task<long> CountAsync(FirestoreDb db) => db.RunTransactionAsync(async transaction =>
-    {
-        var counter = db.Document("counters/nested");
-        var count = Value(await transaction.GetSnapshotAsync(counter)) + 1;
-        transaction.Set(counter, Fields(count));
-        return count;
-    });
 }

@@ -1,7 +1,4 @@
 using System.Net;
-using Greeter.Firestore.Transport;
-using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Time.Testing;
 
 namespace Greeter.Firestore.Tests;
 

@@ -1,11 +1,7 @@
 using System.Net;
 using Google.Protobuf.WellKnownTypes;
-using Greeter.Firestore.Transport;
-using Greeter.Firestore.V1;
-using Grpc.Core;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;

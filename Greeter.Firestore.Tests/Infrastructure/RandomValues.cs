@@ -1,4 +1,3 @@
-using Greeter.Firestore.V1;
 using static Greeter.Firestore.Tests.Infrastructure.Writes;
 
 namespace Greeter.Firestore.Tests.Infrastructure;
@@ -12,6 +11,18 @@ internal sealed class RandomValues(Random random)
     private static readonly string[] Strings = ["", "Hallo Welt", "Olá \"日本\" 😀", "\0\t\r\n\u2028\ufeff\ufffd</script>"];
 
     public static IReadOnlyList<string> Names { get; } = ["a", "b", "m", "with space", "`\\.", "日本"];
+
+    /// <summary>Returns a generator whose seed is in the test's output. GREETER_TEST_SEED repeats a run.</summary>
+    public static Random CreateRandom()
+    {
+        var seed = ReadSetting("GREETER_TEST_SEED") ?? Random.Shared.Next();
+        TestContext.Current.TestOutputHelper!.WriteLine($"GREETER_TEST_SEED={seed}");
+        return new Random(seed);
+    }
+
+    /// <summary>Returns an environment variable that is a number; null if it isn't set.</summary>
+    public static int? ReadSetting(string name) =>
+        Environment.GetEnvironmentVariable(name) is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : null;
 
     public T Pick<T>(params IReadOnlyList<T> values) => values[random.Next(values.Count)];
 

@@ -1,13 +1,6 @@
 using System.Runtime.InteropServices;
-using Greeter.Firestore;
-using Greeter.Firestore.Embedded;
-using Greeter.Firestore.Transport;
-using Greeter.Firestore.V1;
-using Grpc.Core;
 
 namespace Greeter.Firestore.Tests.Infrastructure;
-
-using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
 /// <summary>
 /// A database in the embedded store or the emulator, called without the client. Responses are texts in which times are t1, t2, … in
@@ -16,41 +9,37 @@ using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 internal sealed class RawDatabase : IDisposable
 {
     private readonly IFirestoreApi api;
-    private readonly Dictionary<Timestamp, int> numbers = [];
-    private readonly List<Timestamp> times = [];
-    private readonly Dictionary<string, List<Timestamp>> versions = [];
+    private readonly Dictionary<ProtoTimestamp, int> numbers = [];
+    private readonly List<ProtoTimestamp> times = [];
+    private readonly Dictionary<string, List<ProtoTimestamp>> versions = [];
 
     private RawDatabase(string project, IFirestoreApi api)
     {
         this.api = api;
         Database = $"projects/{project}/databases/(default)";
-        Db = new(project, "(default)", api);
     }
 
     public string Database { get; }
-
-    /// <summary>Gets the same database through the client.</summary>
-    public FirestoreDb Db { get; }
 
     public static RawDatabase OpenEmbedded(string project, string folder) =>
         new(project, EmbeddedFirestore.Open(folder, TimeProvider.System));
 
     public static async Task<RawDatabase> OpenEmulatorAsync(string project) =>
-        new(project, TestDatabase.ConnectToEmulator((await Emulator.SharedAsync()).Host, TimeSpan.FromSeconds(10)));
+        new(project, await TestDatabase.ConnectToEmulatorAsync());
 
     public void Dispose() => api.Dispose();
 
     /// <summary>Returns a time by its number; for an unknown number a time that no document has.</summary>
-    public Timestamp Time(int number) => number <= times.Count ? times[number - 1] : new Timestamp { Seconds = 1 };
+    public ProtoTimestamp Time(int number) => number <= times.Count ? times[number - 1] : new ProtoTimestamp { Seconds = 1 };
 
     /// <summary>Returns the update time of a document, 0 versions back or more; if there is none, a time that no document
     /// has.</summary>
-    public Timestamp Version(string path, int back) =>
-        versions.GetValueOrDefault(path)?.SkipLast(back).LastOrDefault() ?? new Timestamp { Seconds = 1 };
+    public ProtoTimestamp Version(string path, int back) =>
+        versions.GetValueOrDefault(path)?.SkipLast(back).LastOrDefault() ?? new ProtoTimestamp { Seconds = 1 };
 
     public async Task<string> CommitAsync(params Write[] writes)
     {
-        var request = new CommitRequest { Database = Database, Writes = { writes.Select(Expand) } };
+        var request = new CommitRequest { Database = Database, Writes = { writes.Select(write => write.In(Database)) } };
         try
         {
             var response = await api.CommitAsync(request, CancellationToken.None);
@@ -103,20 +92,6 @@ internal sealed class RawDatabase : IDisposable
 
     private string Expand(string name) => name.Replace("DB", Database, StringComparison.Ordinal);
 
-    private Write Expand(Write write)
-    {
-        var expanded = write.Clone();
-        if (write.Update is not null)
-        {
-            expanded.Update.Name = Expand(write.Update.Name);
-        }
-        else if (write.OperationCase == Write.OperationOneofCase.Delete)
-        {
-            expanded.Delete = Expand(write.Delete);
-        }
-        return expanded;
-    }
-
     private string ToText(BatchGetDocumentsResponse response)
     {
         if (response.Found is not { } document)
@@ -127,7 +102,7 @@ internal sealed class RawDatabase : IDisposable
         return $"{document.Name} {Number(document.CreateTime)} {Number(document.UpdateTime, document.Name)} {fields}";
     }
 
-    private string Number(Timestamp? time, string? name = null)
+    private string Number(ProtoTimestamp? time, string? name = null)
     {
         if (time is null)
         {

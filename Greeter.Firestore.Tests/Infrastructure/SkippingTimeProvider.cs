@@ -1,6 +1,3 @@
-using System.Collections.Concurrent;
-using Microsoft.Extensions.Time.Testing;
-
 namespace Greeter.Firestore.Tests.Infrastructure;
 
 /// <summary>A clock that skips to the end of each pause, and records the durations of the pauses.</summary>

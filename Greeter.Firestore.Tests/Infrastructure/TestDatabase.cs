@@ -1,7 +1,3 @@
-using Greeter.Firestore;
-using Greeter.Firestore.Embedded;
-using Greeter.Firestore.Transport;
-
 namespace Greeter.Firestore.Tests.Infrastructure;
 
 /// <summary>An empty database in the embedded store or the emulator, and the calls to it.</summary>
@@ -30,14 +26,17 @@ internal sealed class TestDatabase : IDisposable
         {
             return OpenEmbedded();
         }
-        var emulator = await Emulator.SharedAsync();
-        // A long deadline: on a busy machine a call must not end in DEADLINE_EXCEEDED.
-        return new(_ => ConnectToEmulator(emulator.Host, TimeSpan.FromSeconds(30)), time: null);
+        var api = await ConnectToEmulatorAsync();
+        return new(_ => api, time: null);
     }
 
-    /// <summary>Connects to an emulator.</summary>
-    public static GrpcFirestoreApi ConnectToEmulator(string host, TimeSpan timeout) =>
-        new(new Uri($"http://{host}"), credentials: null, timeout, new SocketsHttpHandler { UseProxy = false });
+    /// <summary>Connects to the emulator that tests share.</summary>
+    /// <remarks>The deadline is long: on a busy machine a call must not end in DEADLINE_EXCEEDED.</remarks>
+    public static async Task<GrpcFirestoreApi> ConnectToEmulatorAsync() => new(
+        new Uri($"http://{(await Emulator.SharedAsync()).Host}"),
+        credentials: null,
+        TimeSpan.FromSeconds(30),
+        new SocketsHttpHandler { UseProxy = false });
 
     /// <summary>Returns the same database as another process opens it: with its own cache and locks.</summary>
     public FirestoreDb OpenAnother(TimeSpan? maxLockWait = null) => new(Db.ProjectId, Db.DatabaseId, Wire, CreateCache(maxLockWait), time);

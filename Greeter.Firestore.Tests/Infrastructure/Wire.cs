@@ -1,9 +1,3 @@
-using System.Collections.Concurrent;
-using Google.Protobuf;
-using Greeter.Firestore.Transport;
-using Greeter.Firestore.V1;
-using Grpc.Core;
-
 namespace Greeter.Firestore.Tests.Infrastructure;
 
 /// <summary>The calls between the client and the embedded store or the emulator. Records them, and responds itself where a test says
@@ -33,11 +27,23 @@ internal sealed class Wire(IFirestoreApi server) : IFirestoreApi
     /// earlier calls.</summary>
     public Func<string, int, Task>? AfterResponse { get; set; }
 
-    /// <summary>Fails the first calls of a method with these statuses.</summary>
-    public void Fail(string method, params StatusCode[] statuses) => Respond = (called, earlier, _) =>
-        Task.FromResult(called == method && earlier < statuses.Length ? Failure(statuses[earlier]) : null);
+    /// <summary>Fails the next calls of a method with these statuses.</summary>
+    public void Fail(string method, params IEnumerable<StatusCode> statuses)
+    {
+        var left = new ConcurrentQueue<StatusCode>(statuses);
+        Respond = (called, _, _) => Task.FromResult(called == method && left.TryDequeue(out var status) ? Failure(status) : null);
+    }
 
-    public static object Success(IMessage message) => message;
+    /// <summary>Cancels a token during the next call of a method. That call gets no response.</summary>
+    public void Cancel(string method, CancellationTokenSource source) => Respond = async (called, _, cancellationToken) =>
+    {
+        if (called == method && !source.IsCancellationRequested)
+        {
+            await source.CancelAsync();
+            await Task.Delay(Timeout.Infinite, cancellationToken);
+        }
+        return null;
+    };
 
     public static object Failure(StatusCode status, string detail = "injected by the test") =>
         new RpcException(new Status(status, detail));

@@ -1,14 +1,22 @@
-using Google.Protobuf;
-using Greeter.Firestore.V1;
 using NullValue = Google.Protobuf.WellKnownTypes.NullValue;
 
 namespace Greeter.Firestore.Tests.Infrastructure;
 
-using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
-
 /// <summary>Creates Firestore's messages. In names DB stands for the database.</summary>
 internal static class Writes
 {
+    /// <summary>Returns a write to a document in this database.</summary>
+    public static Write In(this Write write, string database)
+    {
+        string Expand(string name) => name.Replace("DB", database, StringComparison.Ordinal);
+        return write.OperationCase switch
+        {
+            Write.OperationOneofCase.Update => new(write) { Update = new(write.Update) { Name = Expand(write.Update.Name) } },
+            Write.OperationOneofCase.Delete => new(write) { Delete = Expand(write.Delete) },
+            _ => write,
+        };
+    }
+
     public static Write Set(string path, params (string Name, Value Value)[] fields)
     {
         var write = new Write { Update = new Document { Name = $"DB/documents/{path}" } };
@@ -32,7 +40,7 @@ internal static class Writes
 
     public static Write Exists(bool exists, Write write) => WithPrecondition(new() { Exists = exists }, write);
 
-    public static Write At(Timestamp time, Write write) => WithPrecondition(new() { UpdateTime = time }, write);
+    public static Write At(ProtoTimestamp time, Write write) => WithPrecondition(new() { UpdateTime = time }, write);
 
     public static Value Null() => new() { NullValue = NullValue.NullValue };
 
@@ -47,7 +55,7 @@ internal static class Writes
     public static Value Bytes(params byte[] value) => new() { BytesValue = ByteString.CopyFrom(value) };
 
     public static Value Time(long seconds, int nanos) =>
-        new() { TimestampValue = new Timestamp { Seconds = seconds, Nanos = nanos } };
+        new() { TimestampValue = new ProtoTimestamp { Seconds = seconds, Nanos = nanos } };
 
     public static Value Point(double latitude, double longitude) =>
         new() { GeoPointValue = new LatLng { Latitude = latitude, Longitude = longitude } };
