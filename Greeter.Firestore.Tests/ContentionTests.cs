@@ -95,6 +95,38 @@ public sealed class ContentionTests : IAsyncLifetime
         locked.Should().HaveCount(3);
         locked.Zip(locked.Skip(1), (one, next) => next - one).Should().OnlyContain(distance => distance > 1);
         Wire.Calls.Count(call => call == Wire.Rollback).Should().Be(2, "the failed attempts release their locks");
+        Wire.Calls.Zip(Wire.Calls.Skip(1)).Count(pair => pair == (Wire.Commit, Wire.Rollback)).Should().Be(2, "no pause precedes it");
+    }
+
+    [Fact]
+    public async Task Lock_that_is_taken_after_its_read_was_cancelled_is_released()
+    {
+        using var source = new CancellationTokenSource();
+        var lockedRead = new TaskCompletionSource();
+        Wire.Respond = async (method, _, _) =>
+        {
+            if (method == Wire.Read && Wire.Reads.Last().NewTransaction is not null)
+            {
+                await source.CancelAsync();
+                await lockedRead.Task;
+            }
+            return method == Wire.Commit && !source.IsCancellationRequested ? Wire.Failure(StatusCode.Aborted) : null;
+        };
+
+        await database.Db.RunTransactionAsync(async transaction =>
+        {
+            var read = transaction.GetSnapshotAsync(document, source.Token);
+            await Task.WhenAny(read);
+            transaction.Set(database.Db.Document("sessions/other"), new { read.IsCanceled });
+        }).WaitAsync(Patience);
+
+        Wire.Calls.Should().NotContain(Wire.Rollback);
+        lockedRead.SetResult();
+        using var timeout = new CancellationTokenSource(Patience);
+        while (!Wire.Calls.Contains(Wire.Rollback))
+        {
+            await Task.Delay(10, timeout.Token);
+        }
     }
 
     [Theory, InlineData(StatusCode.Aborted), InlineData(StatusCode.Unavailable)]

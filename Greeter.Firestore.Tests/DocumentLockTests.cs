@@ -241,6 +241,41 @@ public sealed class DocumentLockTests : IDisposable
         (await Db.CountAsync(document).WaitAsync(Patience / 2)).Should().Be(3, "the lock is released");
     }
 
+    [Fact]
+    public async Task Lock_is_held_once_and_never_lost_while_the_document_starts_and_stops_being_lockable()
+    {
+        var documentLock = new DocumentLock();
+        using var stop = new CancellationTokenSource();
+        var (holders, mostHolders) = (0, 0);
+        var toggling = Task.Run(() =>
+        {
+            while (!stop.IsCancellationRequested)
+            {
+                documentLock.IsLockable = !documentLock.IsLockable;
+            }
+        });
+
+        await RunAsync(4, async _ =>
+        {
+            for (var i = 0; i < 50_000; i++)
+            {
+                if (await documentLock.AcquireAsync(TimeSpan.FromSeconds(1), CancellationToken.None))
+                {
+                    mostHolders = Math.Max(mostHolders, Interlocked.Increment(ref holders));
+                    Interlocked.Decrement(ref holders);
+                    documentLock.Release();
+                }
+            }
+            return 0;
+        });
+
+        await stop.CancelAsync();
+        await toggling;
+        documentLock.IsLockable = true;
+        mostHolders.Should().Be(1);
+        (await documentLock.AcquireAsync(TimeSpan.Zero, CancellationToken.None)).Should().BeTrue();
+    }
+
     /// <summary>Runs a number of tasks at the same time.</summary>
     private static Task<long[]> RunAsync(int workers, Func<int, Task<long>> run) =>
         Task.WhenAll(Enumerable.Range(0, workers).Select(number => Task.Run(() => run(number)))).WaitAsync(Patience);

@@ -54,6 +54,7 @@ public class GrpcFirestoreApiTests
 
         var exception = (await call.Awaiting(task => task).Should().ThrowAsync<OperationCanceledException>()).Which;
         exception.CancellationToken.Should().Be(cancellation.Token);
+        exception.InnerException.Should().BeNull("it would hide the failure that is being retried");
         await hasEnded.Task.WaitAsync(TimeSpan.FromSeconds(10));
     }
 

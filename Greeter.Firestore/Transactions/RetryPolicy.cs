@@ -143,12 +143,10 @@ internal sealed class RetryPolicy(
         }
     }
 
-    // A document that was missing when it was read, and that exists now, was created in between, unless the commit creates it twice.
-    private static bool CreatesOnlyMissingReads(Attempt attempt, List<Write> commit)
-    {
-        var names = commit.Where(Preconditions.IsCreation).Select(WriteExtensions.Name).ToList();
-        return names.Count > 0 && names.Distinct().Count() == names.Count && names.All(attempt.Reads.ContainsKey);
-    }
+    // A document that was missing when it was read, and that exists now, was created in between.
+    private static bool CreatesOnlyMissingReads(Attempt attempt, List<Write> commit) =>
+        commit.Exists(Preconditions.IsCreation)
+        && commit.Where(Preconditions.IsCreation).All(write => attempt.Reads.ContainsKey(write.Name()));
 
     // Counts the failed preconditions whose attempts read the versions that the one before required: nobody has changed a document.
     private int CountUnchangedAttempts(Attempt attempt)
