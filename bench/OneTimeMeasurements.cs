@@ -5,7 +5,7 @@ namespace Greeter.Bench;
 /// <summary>The single measurements: start, memory, and latency.</summary>
 internal sealed class OneTimeMeasurements(Launcher launcher, Report report)
 {
-    public const int Requests = 1_000_000;
+    public const int Requests = 300_000;
     public const int Starts = 30;
 
     private static readonly HttpClient Http = new();
@@ -26,7 +26,7 @@ internal sealed class OneTimeMeasurements(Launcher launcher, Report report)
             $"first visit {Describe(first)}; returning visitor {Describe(returning)}");
     }
 
-    /// <summary>Measures the resident memory along a million requests of the embedded store.</summary>
+    /// <summary>Measures the resident memory along 300,000 requests of the embedded store.</summary>
     public async Task MeasureMemoryAsync(Site site, Action<double> advance)
     {
         const int Early = 100_000;

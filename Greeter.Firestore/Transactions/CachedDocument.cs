@@ -5,11 +5,12 @@ namespace Greeter.Firestore.Transactions;
 internal sealed class CachedDocument
 {
     private readonly Lock access = new();
+    private DocumentLock? documentLock;
     // One array instead of the 20 objects of a parsed document keeps garbage collections short.
     private byte[]? response;
     private ProtoTimestamp? updateTime;
 
-    public DocumentLock Lock { get; } = new();
+    public DocumentLock Lock => LazyInitializer.EnsureInitialized(ref documentLock);
 
     /// <summary>Gets the size of the state in bytes.</summary>
     public int Bytes => Volatile.Read(ref response)?.Length ?? 0;
