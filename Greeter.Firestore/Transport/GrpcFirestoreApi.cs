@@ -82,9 +82,10 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
             return response;
         }
         // A cancelled call may also end with the failure of its connection or its access token.
-        catch (Exception) when (cancellationToken.IsCancellationRequested)
+        catch (Exception e) when (cancellationToken.IsCancellationRequested)
         {
-            throw new OperationCanceledException($"The call of {method} was cancelled.", cancellationToken);
+            var reason = e is RpcException { StatusCode: StatusCode.Cancelled } ? null : e;
+            throw new OperationCanceledException($"The call of {method} was cancelled.", reason, cancellationToken);
         }
         catch (RpcException e)
         {
