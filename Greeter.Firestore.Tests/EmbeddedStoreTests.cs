@@ -203,6 +203,8 @@ public sealed class EmbeddedStoreTests : IDisposable
                 await SetViewsAsync(store, $"{i}", i);
             }
         }
+        // Without it, pages may still be in another file.
+        Query("PRAGMA wal_checkpoint(TRUNCATE)");
         var bytes = await File.ReadAllBytesAsync(FilePath);
         switch (what)
         {
