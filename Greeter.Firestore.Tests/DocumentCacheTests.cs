@@ -61,10 +61,8 @@ public sealed class DocumentCacheTests : IDisposable
     }
 
     [Theory]
-    [InlineData(StatusCode.Unavailable)]
-    [InlineData(StatusCode.DeadlineExceeded)]
-    [InlineData(StatusCode.Internal)]
-    [InlineData(StatusCode.PermissionDenied)]
+    [InlineData(StatusCode.Unavailable), InlineData(StatusCode.DeadlineExceeded)]
+    [InlineData(StatusCode.Internal), InlineData(StatusCode.PermissionDenied)]
     public async Task Failed_commit_drops_the_cached_document(StatusCode status)
     {
         await Db.CreateAsync(document);

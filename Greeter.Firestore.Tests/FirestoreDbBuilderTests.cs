@@ -58,10 +58,8 @@ public class FirestoreDbBuilderTests
 
     [Theory]
     [InlineData("https://firestore.googleapis.com")]
-    [InlineData("firestore.googleapis.com/v1")]
-    [InlineData("user@firestore.googleapis.com")]
-    [InlineData("two hosts")]
-    [InlineData("firestore.googleapis.com:https")]
+    [InlineData("firestore.googleapis.com/v1"), InlineData("user@firestore.googleapis.com")]
+    [InlineData("two hosts"), InlineData("firestore.googleapis.com:https")]
     public void Malformed_endpoint_is_refused_with_a_hint(string endpoint) =>
         new FirestoreDbBuilder { Endpoint = endpoint }.Invoking(builder => builder.Connect(null))
             .Should().Throw<InvalidOperationException>().WithMessage("Endpoint is invalid*firestore.googleapis.com*");

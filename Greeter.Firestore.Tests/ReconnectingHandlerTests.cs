@@ -1,5 +1,3 @@
-using System.Net;
-
 namespace Greeter.Firestore.Tests;
 
 /// <summary>Only unresponsive connections are replaced.</summary>

@@ -111,11 +111,8 @@ public sealed class RetryTests : IDisposable
     }
 
     [Theory]
-    [InlineData(StatusCode.Unavailable)]
-    [InlineData(StatusCode.DeadlineExceeded)]
-    [InlineData(StatusCode.Internal)]
-    [InlineData(StatusCode.Unknown)]
-    [InlineData(StatusCode.Cancelled)]
+    [InlineData(StatusCode.Unavailable), InlineData(StatusCode.DeadlineExceeded), InlineData(StatusCode.Internal)]
+    [InlineData(StatusCode.Unknown), InlineData(StatusCode.Cancelled)]
     public async Task Attempt_from_the_cache_whose_commit_may_arrive_late_is_not_followed_by_another(StatusCode status)
     {
         await CountAsync();

@@ -107,14 +107,9 @@ public class AppTests
 
     [Theory]
     [InlineData(405, "/", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")]
-    [InlineData(404, "/favicon.ico", "GET")]
-    [InlineData(404, "/index.html", "GET")]
-    [InlineData(404, "//", "GET")]
-    [InlineData(404, "/sessions/x", "GET")]
-    [InlineData(404, "/health", "GET")]
-    [InlineData(404, "/health/live/x", "GET")]
-    [InlineData(404, "/health/live", "POST")]
-    [InlineData(404, "/_ah/warmup", "GET")]
+    [InlineData(404, "/favicon.ico", "GET"), InlineData(404, "/index.html", "GET"), InlineData(404, "//", "GET")]
+    [InlineData(404, "/sessions/x", "GET"), InlineData(404, "/_ah/warmup", "GET"), InlineData(404, "/health", "GET")]
+    [InlineData(404, "/health/live/x", "GET"), InlineData(404, "/health/live", "POST")]
     public async Task Other_methods_and_paths_return_one_line_of_text_and_create_no_session(
         int status, string path, params string[] methods)
     {

@@ -35,8 +35,7 @@ public class FailureTests
     [InlineData(14, "The service is currently unavailable.")]
     [InlineData(8, "Quota exceeded.")]
     [InlineData(10, "Too much contention on these documents.")]
-    [InlineData(13, "Internal error encountered.")]
-    [InlineData(2, "Unknown.")]
+    [InlineData(13, "Internal error encountered."), InlineData(2, "Unknown.")]
     [InlineData(4, "Deadline expired before operation could complete.")]
     public async Task Transient_error_returns_503_within_the_request_timeout_and_logs_one_error(int status, string detail)
     {

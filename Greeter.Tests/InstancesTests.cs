@@ -5,9 +5,7 @@ namespace Greeter.Tests;
 public sealed class InstancesTests
 {
     [Theory(Skip = Improvement.Contention, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
-    [InlineData(2, 1)]
-    [InlineData(2, 8)]
-    [InlineData(4, 2)]
+    [InlineData(2, 1), InlineData(2, 8), InlineData(4, 2)]
     public async Task Each_view_of_a_session_counts_once_on_any_instance(int instances, int clients)
     {
         const int Views = 400;

@@ -116,9 +116,7 @@ public sealed class StartTests : IDisposable
     }
 
     [Theory]
-    [InlineData("Production", "Development")]
-    [InlineData("Development", "Production")]
-    [InlineData("Staging", "Production")]
+    [InlineData("Production", "Development"), InlineData("Development", "Production"), InlineData("Staging", "Production")]
     public async Task Contradicting_environments_are_refused(string one, string other) =>
         (await RefuseAsync([], ("ASPNETCORE_ENVIRONMENT", one), ("DOTNET_ENVIRONMENT", other)))
             .Should().Contain("ASPNETCORE_ENVIRONMENT and DOTNET_ENVIRONMENT");
@@ -190,10 +188,8 @@ public sealed class StartTests : IDisposable
     }
 
     [Theory]
-    [InlineData("ASPNETCORE_URLS", "")]
-    [InlineData("ASPNETCORE_URLS", " ; ")]
-    [InlineData("ASPNETCORE_HTTP_PORTS", "")]
-    [InlineData("PORT", " ")]
+    [InlineData("ASPNETCORE_URLS", ""), InlineData("ASPNETCORE_URLS", " ; ")]
+    [InlineData("ASPNETCORE_HTTP_PORTS", ""), InlineData("PORT", " ")]
     public async Task Empty_address_is_port_8080_of_localhost(string name, string value)
     {
         await using var app = GreeterProcess.Start([.. await Documents.InDevelopmentAsync(folder), (name, value)]);

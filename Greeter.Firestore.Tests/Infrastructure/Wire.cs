@@ -34,13 +34,13 @@ internal sealed class Wire(IFirestoreApi server) : IFirestoreApi
         Respond = (called, _, _) => Task.FromResult(called == method && left.TryDequeue(out var status) ? Failure(status) : null);
     }
 
-    /// <summary>Cancels a token during the next call of a method. That call gets no response.</summary>
+    /// <summary>Cancels a token during the next call of a method. That call gets no response, and ends as gRPC's calls do.</summary>
     public void Cancel(string method, CancellationTokenSource source) => Respond = async (called, _, cancellationToken) =>
     {
         if (called == method && !source.IsCancellationRequested)
         {
             await source.CancelAsync();
-            await Task.Delay(Timeout.Infinite, cancellationToken);
+            throw new OperationCanceledException("", (Exception)Failure(StatusCode.Cancelled), cancellationToken);
         }
         return null;
     };

@@ -1,9 +1,7 @@
 namespace Greeter.Firestore.Transport;
 
-/// <summary>
-/// The pauses between the attempts of one operation: jittered, and twice as long after each failure of the same kind. They end with the
-/// caller's token, and after 60 seconds in all.
-/// </summary>
+/// <summary>The pauses between the attempts of one operation: jittered, and twice as long after each failure of the same kind. They end
+/// with the caller's token.</summary>
 internal sealed class Backoff(TimeProvider time, CancellationToken cancellationToken)
 {
     /// <summary>The range for transient failures: 50 ms to a second.</summary>
@@ -16,17 +14,12 @@ internal sealed class Backoff(TimeProvider time, CancellationToken cancellationT
     private (int, int) lastRange;
     private int doublings;
 
-    /// <summary>Gets whether 60 seconds have passed.</summary>
+    /// <summary>Gets whether 60 seconds have passed, so that no other attempt follows.</summary>
     public bool IsOver => time.GetElapsedTime(started) > Limit;
 
-    /// <summary>Waits before the next attempt: half of a limit or more. The limit doubles within the range, in milliseconds.</summary>
-    /// <exception cref="RpcException">The failure, if 60 seconds have passed.</exception>
+    /// <summary>Waits before the next attempt. The range has the upper limits of the first and of the longest pause in ms.</summary>
     public Task PauseAsync(RpcException failure, (int First, int Longest) range)
     {
-        if (IsOver)
-        {
-            ExceptionDispatchInfo.Throw(failure);
-        }
         lastFailure = failure;
         doublings = range == lastRange ? Math.Min(doublings + 1, 10) : 0;
         lastRange = range;
@@ -41,8 +34,9 @@ internal sealed class Backoff(TimeProvider time, CancellationToken cancellationT
         {
             return await operation().ConfigureAwait(false);
         }
-        catch (OperationCanceledException e) when (
-            lastFailure is not null && cancellationToken.IsCancellationRequested && e.InnerException is not RpcException)
+        // The inner exception may be a later failure, but not the cancelled call's own status.
+        catch (OperationCanceledException e) when (lastFailure is not null && cancellationToken.IsCancellationRequested
+            && e.InnerException is not RpcException { StatusCode: not StatusCode.Cancelled })
         {
             throw new OperationCanceledException(
                 $"Cancelled while retrying: {lastFailure.Status.Detail}", lastFailure, cancellationToken);

@@ -25,7 +25,8 @@ internal sealed class FirestoreClient(IFirestoreApi api, string database, TimePr
                 {
                     return await GetOnceAsync(request, cancellationToken).ConfigureAwait(false);
                 }
-                catch (RpcException e) when (e.StatusCode is StatusCode.Unavailable or StatusCode.Internal or StatusCode.DeadlineExceeded)
+                catch (RpcException e) when (!backoff.IsOver
+                    && e.StatusCode is StatusCode.Unavailable or StatusCode.Internal or StatusCode.DeadlineExceeded)
                 {
                     await backoff.PauseAsync(e, Backoff.AfterTransientFailure).ConfigureAwait(false);
                 }

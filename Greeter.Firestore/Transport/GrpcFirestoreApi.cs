@@ -19,8 +19,7 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
 
     /// <param name="address">The server; <c>https</c> unless it is an emulator.</param>
     /// <param name="credentials">The credentials of each call; they are sent over TLS only. Null for an emulator.</param>
-    /// <param name="timeout">The deadline of a call. A commit has half as much again: a commit that waits for another client's lock
-    /// should end with Firestore's answer. The emulator gives it after 2 s.</param>
+    /// <param name="timeout">The deadline of a call. A commit has half as much again: the emulator lets it wait 2 s for a lock.</param>
     /// <param name="handler">Sends the requests; disposed of with this object.</param>
     public GrpcFirestoreApi(Uri address, CallCredentials? credentials, TimeSpan timeout, HttpMessageHandler handler)
     {
@@ -41,6 +40,7 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
     public Task<BatchGetDocumentsResponse> BatchGetDocumentsAsync(
         BatchGetDocumentsRequest request, CancellationToken cancellationToken) => CallAsync(
             nameof(stub.BatchGetDocuments),
+            timeout,
             request.Database,
             async options =>
             {
@@ -57,6 +57,7 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
 
     public Task<CommitResponse> CommitAsync(CommitRequest request, CancellationToken cancellationToken) => CallAsync(
         nameof(stub.Commit),
+        timeout * 1.5,
         request.Database,
         // The server would say so, too, but only while it receives the request.
         options => request.CalculateSize() > MaxRequestSize
@@ -65,14 +66,13 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
         cancellationToken);
 
     public Task RollbackAsync(RollbackRequest request, CancellationToken cancellationToken) => CallAsync(
-        nameof(stub.Rollback), request.Database, options => stub.RollbackAsync(request, options).ResponseAsync, cancellationToken);
+        nameof(stub.Rollback), timeout, request.Database, options => stub.RollbackAsync(request, options).ResponseAsync, cancellationToken);
 
     private async Task<T> CallAsync<T>(
-        string method, string database, Func<CallOptions, Task<T>> call, CancellationToken cancellationToken)
+        string method, TimeSpan limit, string database, Func<CallOptions, Task<T>> call, CancellationToken cancellationToken)
     {
         var started = Stopwatch.GetTimestamp();
         var status = StatusCode.Cancelled;
-        var limit = method == nameof(stub.Commit) ? timeout * 1.5 : timeout;
         try
         {
             var response = await call(new CallOptions(CreateHeaders(database), DateTime.UtcNow + limit, cancellationToken))
@@ -84,8 +84,7 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
         // A cancelled call may also end with the failure of its connection or its access token.
         catch (Exception e) when (cancellationToken.IsCancellationRequested)
         {
-            var reason = e is RpcException { StatusCode: StatusCode.Cancelled } ? null : e;
-            throw new OperationCanceledException($"The call of {method} was cancelled.", reason, cancellationToken);
+            throw new OperationCanceledException($"The call of {method} was cancelled.", e, cancellationToken);
         }
         catch (RpcException e)
         {

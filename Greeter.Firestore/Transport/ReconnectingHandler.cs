@@ -17,6 +17,7 @@ internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create, TimeP
     // Well above the deadline of a call, so that no response that is being read is interrupted.
     private static readonly TimeSpan TimeToClose = TimeSpan.FromSeconds(10);
 
+    private readonly Lock access = new();
     private Connections current = new(create());
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
@@ -32,9 +33,13 @@ internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create, TimeP
         catch (OperationCanceledException) when (
             time.GetElapsedTime(started) >= Threshold && Volatile.Read(ref connections.LastResponse) < started)
         {
-            if (Interlocked.CompareExchange(ref current, new Connections(create()), connections) == connections)
+            lock (access)
             {
-                _ = CloseAsync(connections);
+                if (current == connections)
+                {
+                    current = new Connections(create());
+                    _ = CloseAsync(connections);
+                }
             }
             throw;
         }
