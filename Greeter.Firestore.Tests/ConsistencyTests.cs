@@ -221,25 +221,6 @@ public sealed class ConsistencyTests : IDisposable
         ended!.Invoking(transaction => transaction.Set(stock, new { left = 1 })).Should().Throw<InvalidOperationException>();
     }
 
-    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
-    public async Task Cached_snapshot_equals_a_fresh_one_also_with_NaN(Store store)
-    {
-        using var shared = await TestDatabase.OpenAsync(store);
-        var document = shared.Db.Document("values/one");
-        var nan = BitConverter.Int64BitsToDouble(-1);
-        await shared.Db.WriteAsync(
-            transaction => transaction.Create(document, new { nan, single = float.NaN, list = new[] { double.NaN } }));
-        DocumentSnapshot? cached = null;
-        await shared.Db.RunTransactionAsync(async transaction =>
-        {
-            cached = await transaction.GetSnapshotAsync(document);
-            transaction.Delete(shared.Db.Document("values/other"));
-        });
-
-        shared.Wire.Calls.Should().NotContain(Wire.Read);
-        cached.Should().Be(await document.GetSnapshotAsync());
-    }
-
     [Fact]
     public async Task Blocking_on_a_task_does_not_deadlock_under_a_synchronization_context()
     {

@@ -80,26 +80,22 @@ public sealed class DocumentCacheTests : IDisposable
         Wire.Calls.Should().Equal(Wire.Commit, Wire.Commit, Wire.Read, Wire.Commit);
     }
 
-    [Fact]
-    public async Task Cancelled_commit_drops_the_cached_document()
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task Cancelled_commit_or_write_outside_a_transaction_drops_the_cached_document(bool isCancelled)
     {
         await Db.CreateAsync(document);
         using var source = new CancellationTokenSource();
-        Wire.Cancel(Wire.Commit, source);
-        await Db.Awaiting(db => db.CountAsync(document, source.Token)).Should().ThrowAsync<OperationCanceledException>();
+        if (isCancelled)
+        {
+            Wire.Cancel(Wire.Commit, source);
+            await Db.Awaiting(db => db.CountAsync(document, source.Token)).Should().ThrowAsync<OperationCanceledException>();
+        }
+        else
+        {
+            await document.SetAsync(new { views = 1 });
+        }
 
-        await Db.CountAsync(document);
-
-        Wire.Calls.Should().Equal(Wire.Commit, Wire.Commit, Wire.Read, Wire.Commit);
-    }
-
-    [Fact]
-    public async Task Write_outside_a_transaction_drops_the_cached_document()
-    {
-        await Db.CreateAsync(document);
-        await document.SetAsync(new { views = 5 });
-
-        (await Db.CountAsync(document)).Should().Be(6);
+        (await Db.CountAsync(document)).Should().Be(2);
 
         Wire.Calls.Should().Equal(Wire.Commit, Wire.Commit, Wire.Read, Wire.Commit);
     }
@@ -385,7 +381,7 @@ public sealed class DocumentCacheTests : IDisposable
 
             var because = $"of round {round}: {string.Join(", ", writes.Select(write => write.Kind.Name))}";
             seen[0].Exists.Should().Be(seen[^1].Exists, because);
-            seen[0].ToDictionary().Should().BeEquivalentTo(seen[^1].ToDictionary(), because);
+            seen[0].Should().Be(seen[^1], because);
             seen[0].CreateTime.Should().Be(seen[^1].CreateTime, because);
             seen[0].UpdateTime.Should().Be(seen[^1].UpdateTime, because);
             seen[0].ReadTime.Should().BeLessThanOrEqualTo(seen[^1].ReadTime, because);
@@ -432,7 +428,7 @@ public sealed class DocumentCacheTests : IDisposable
             {
                 0 => random.Next(3),
                 1 => new[] { "x", "y" },
-                2 => double.NaN,
+                2 => BitConverter.Int64BitsToDouble(-1), // A NaN that Firestore changes.
                 _ => RandomData(random, depth + 1),
             };
         }

@@ -27,7 +27,6 @@ public sealed class RetryTests : IDisposable
     public static TheoryData<StatusCode> TransientStatusesOfCommits =>
         [StatusCode.Aborted, StatusCode.Unavailable, StatusCode.DeadlineExceeded, StatusCode.ResourceExhausted];
 
-    /// <summary>Gets the statuses of a failed precondition.</summary>
     public static TheoryData<StatusCode> FailedPreconditions =>
         [StatusCode.FailedPrecondition, StatusCode.AlreadyExists, StatusCode.NotFound];
 
@@ -186,14 +185,6 @@ public sealed class RetryTests : IDisposable
         attempts.Should().Be(3);
     }
 
-    [Theory, InlineData(StatusCode.Aborted), InlineData(StatusCode.Unavailable)]
-    public async Task Transaction_runs_again_until_its_commit_succeeds(StatusCode status)
-    {
-        Wire.Fail(Wire.Commit, Enumerable.Repeat(status, 20));
-
-        (await CountAsync()).Should().Be((1, 21));
-    }
-
     [Fact]
     public async Task RESOURCE_EXHAUSTED_runs_the_transaction_again_once()
     {
@@ -253,7 +244,7 @@ public sealed class RetryTests : IDisposable
     }
 
     [Fact]
-    public async Task Pause_after_the_first_failed_precondition_is_48_ms_at_most_and_later_ones_12_ms()
+    public async Task Pauses_after_failed_preconditions_are_6_to_12_ms()
     {
         var attempts = 0;
 
@@ -266,12 +257,7 @@ public sealed class RetryTests : IDisposable
             }
         });
 
-        time.Pauses.Should().HaveCount(6);
-        for (var i = 0; i < 6; i++)
-        {
-            var upper = i == 0 ? 48 : 12;
-            time.Pauses[i].TotalMilliseconds.Should().BeInRange((upper / 2) - 1, upper);
-        }
+        time.Pauses.Should().HaveCount(6).And.OnlyContain(pause => pause.TotalMilliseconds >= 5 && pause.TotalMilliseconds <= 12);
     }
 
     [Fact]
@@ -444,8 +430,7 @@ public sealed class RetryTests : IDisposable
     private static async Task<OperationCanceledException> CancelAsync(Func<Task> action) =>
         (await action.Should().ThrowAsync<OperationCanceledException>()).Which;
 
-    /// <summary>Counts a view in a transaction.</summary>
-    /// <returns>The count, and how often the callback ran.</returns>
+    /// <summary>Counts a view. Returns also how often the callback ran.</summary>
     private async Task<(long Views, int Attempts)> CountAsync(CancellationToken cancellationToken = default)
     {
         var attempts = 0;

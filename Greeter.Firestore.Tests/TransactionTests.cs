@@ -169,24 +169,6 @@ public class TransactionTests
     }
 
     [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
-    public async Task Writes_are_applied_in_order(Store store)
-    {
-        using var database = await TestDatabase.OpenAsync(store);
-        var document = database.Db.Document("sessions/one");
-        await document.SetAsync(new { views = 1 });
-
-        await database.Db.RunTransactionAsync(async transaction =>
-        {
-            await transaction.GetSnapshotAsync(document);
-            transaction.Set(document, new { views = 2 });
-            transaction.Delete(document);
-            transaction.Set(document, new { more = true }, SetOptions.MergeAll);
-        });
-
-        (await document.GetSnapshotAsync()).ToDictionary().Should().Equal(new Dictionary<string, object?> { ["more"] = true });
-    }
-
-    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Nothing_is_written_if_the_callback_fails(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);

@@ -48,9 +48,9 @@ public sealed class FirestoreDb
 
     /// <summary>Runs a transaction: a callback that reads and writes documents, and one commit of all its writes.</summary>
     /// <remarks>
-    /// <para>Transactions are optimistic, unlike in Google's client: reads take no lock in the database. The commit fails, and the
-    /// callback runs again on fresh reads, if a document changed after it was read. It also runs again after a transient failure, but
-    /// after an ambiguous one only if a first commit that arrives late can't overwrite anything.</para>
+    /// <para>Transactions are optimistic, unlike in Google's client: reads take no lock in the database, unless conflicts last. The commit
+    /// fails, and the callback runs again on fresh reads, if a document changed after it was read. It also runs again after a transient
+    /// failure, but after an ambiguous one only if a first commit that arrives late can't overwrite anything.</para>
     /// <para>The callback's first run can get documents as this process last committed them, without a call. Its result is returned
     /// only if the commit has confirmed them. Transactions of this process that write the same document queue for it.</para>
     /// </remarks>

@@ -7,8 +7,6 @@ using Proto = Google.Protobuf.WellKnownTypes.Timestamp;
 /// https://firebase.google.com/docs/firestore/manage-data/data-types#data_types</remarks>
 public readonly record struct Timestamp : IComparable, IComparable<Timestamp>
 {
-    private const int NanosecondsPerMicrosecond = 1000;
-
     private readonly long seconds;
     private readonly int nanoseconds;
 
@@ -67,6 +65,5 @@ public readonly record struct Timestamp : IComparable, IComparable<Timestamp>
     internal Proto ToProto() => new() { Seconds = seconds, Nanos = nanoseconds };
 
     /// <summary>Converts the timestamp and rounds it down to microseconds, as Firestore does.</summary>
-    internal Proto ToStored() =>
-        new() { Seconds = seconds, Nanos = nanoseconds / NanosecondsPerMicrosecond * NanosecondsPerMicrosecond };
+    internal Proto ToStored() => new() { Seconds = seconds, Nanos = nanoseconds / 1000 * 1000 };
 }

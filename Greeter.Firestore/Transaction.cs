@@ -1,8 +1,7 @@
 namespace Greeter.Firestore;
 
 /// <summary>One attempt of <see cref="FirestoreDb.RunTransactionAsync{T}"/>.</summary>
-/// <remarks>Transactions are optimistic: reads take no lock in the database. The commit fails, and the callback runs again, if a document
-/// changed after it was read. Only after several conflicts does an attempt lock what it reads. Thread-safe.</remarks>
+/// <remarks>Thread-safe.</remarks>
 public sealed class Transaction
 {
     private readonly Attempt attempt;
@@ -17,12 +16,9 @@ public sealed class Transaction
     public FirestoreDb Database { get; }
 
     /// <summary>Reads a document.</summary>
-    /// <remarks>
-    /// A second read of the same document returns an equal snapshot. Several reads can run at the same time. A read that fails with
-    /// <see cref="StatusCode.Unavailable"/>, <see cref="StatusCode.Internal"/> or <see cref="StatusCode.DeadlineExceeded"/> is repeated
-    /// for up to 60 seconds. The first attempt of a transaction can get a document as this process last committed it, without a call;
-    /// the commit's precondition rejects a stale one.
-    /// </remarks>
+    /// <remarks>A second read of the same document returns an equal snapshot. Several reads can run at the same time. A failed read is
+    /// repeated as by <see cref="DocumentReference.GetSnapshotAsync"/>. The first attempt can get a document as this process last committed
+    /// it, without a call; the commit's precondition rejects a stale one.</remarks>
     /// <returns>The snapshot, also of a document that doesn't exist.</returns>
     /// <exception cref="InvalidOperationException">The transaction has already written, or has ended.</exception>
     /// <exception cref="RpcException">Firestore rejected the read, or couldn't be reached.</exception>

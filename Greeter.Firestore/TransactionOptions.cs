@@ -1,8 +1,6 @@
 namespace Greeter.Firestore;
 
 /// <summary>The settings of a transaction.</summary>
-/// <remarks>Without options, a transaction runs again for up to 60 seconds instead of Google's five attempts, because an
-/// optimistic transaction that has many competitors needs more of them, and they are cheap.</remarks>
 public sealed class TransactionOptions
 {
     private TransactionOptions(int maxAttempts) => MaxAttempts = maxAttempts;

@@ -1,5 +1,4 @@
-using System.Buffers;
-using System.Text;
+using System.Text.RegularExpressions;
 
 namespace Greeter.Firestore.Serialization;
 
@@ -7,64 +6,38 @@ namespace Greeter.Firestore.Serialization;
 /// <remarks>A name that isn't <c>[A-Za-z_][A-Za-z_0-9]*</c> is in backticks, with <c>\</c> before each backtick or backslash in
 /// it. Source: Document.fields in
 /// https://github.com/googleapis/googleapis/blob/master/google/firestore/v1/document.proto</remarks>
-internal static class FieldPath
+internal static partial class FieldPath
 {
-    private static readonly SearchValues<char> SimpleCharacters =
-        SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+    private const string Simple = "[A-Za-z_][A-Za-z_0-9]*";
+
+    // The emulator also accepts other escapes, such as \n, but they aren't documented.
+    private const string Segment = $@"({Simple}|`(?:[^`\\]|\\[`\\])+`)";
 
     /// <summary>Returns the path of a field in a map, or in the document itself if there is no parent.</summary>
     public static string Append(string? parent, string name)
     {
-        var segment = IsSimple(name)
-            ? name
-            : $"`{name.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("`", "\\`", StringComparison.Ordinal)}`";
+        var segment = SimpleName().IsMatch(name) ? name : $"`{SpecialCharacter().Replace(name, @"\$0")}`";
         return parent is null ? segment : $"{parent}.{segment}";
     }
 
     /// <summary>Returns the names in a path.</summary>
-    public static string[] Parse(string path)
-    {
-        var names = new List<string>();
-        for (var position = 0; ; position++)
-        {
-            var isQuoted = position < path.Length && path[position] == '`';
-            names.Add(isQuoted ? ParseQuoted(path, ref position) : ParseSimple(path, ref position));
-            if (position == path.Length)
-            {
-                return [.. names];
-            }
-            if (path[position] != '.')
-            {
-                throw Invalid(path);
-            }
-        }
-    }
+    /// <exception cref="FormatException">The path isn't valid.</exception>
+    public static string[] Parse(string path) => Path().Match(path) is { Success: true } match
+        ? [.. match.Groups[1].Captures.Concat(match.Groups[2].Captures).Select(segment => Unescape(segment.Value))]
+        : throw new FormatException($"'{path}' is not a valid field path.");
 
-    private static bool IsSimple(string name) =>
-        name.Length > 0 && !char.IsAsciiDigit(name[0]) && !name.AsSpan().ContainsAnyExcept(SimpleCharacters);
+    private static string Unescape(string segment) =>
+        segment[0] == '`' ? EscapedCharacter().Replace(segment[1..^1], "$1") : segment;
 
-    private static string ParseSimple(string path, ref int position)
-    {
-        var end = path.IndexOf('.', position);
-        var name = path[position..(end < 0 ? path.Length : end)];
-        position += name.Length;
-        return IsSimple(name) ? name : throw Invalid(path);
-    }
+    [GeneratedRegex($@"\A{Simple}\z")]
+    private static partial Regex SimpleName();
 
-    private static string ParseQuoted(string path, ref int position)
-    {
-        var name = new StringBuilder();
-        for (position++; position < path.Length && path[position] != '`'; position++)
-        {
-            // The emulator also accepts other escapes, such as \n, but they aren't documented.
-            if (path[position] == '\\' && path.AsSpan(++position) is not ['`' or '\\', ..])
-            {
-                throw Invalid(path);
-            }
-            name.Append(path[position]);
-        }
-        return position++ < path.Length && name.Length > 0 ? name.ToString() : throw Invalid(path);
-    }
+    [GeneratedRegex($@"\A{Segment}(?:\.{Segment})*\z")]
+    private static partial Regex Path();
 
-    private static FormatException Invalid(string path) => new($"'{path}' is not a valid field path.");
+    [GeneratedRegex(@"[`\\]")]
+    private static partial Regex SpecialCharacter();
+
+    [GeneratedRegex(@"\\([`\\])")]
+    private static partial Regex EscapedCharacter();
 }

@@ -1,7 +1,6 @@
 namespace Greeter.Firestore.Transactions;
 
-/// <summary>The commits of a transaction that failed without an answer from Firestore: it may have applied them, or may still do
-/// so.</summary>
+/// <summary>The failed commits of a transaction that Firestore may have applied, or may still apply.</summary>
 internal sealed class AmbiguousCommits
 {
     private readonly List<(RpcException Failure, Dictionary<string, ProtoTimestamp?> Versions)> commits = [];

@@ -1,7 +1,6 @@
 namespace Greeter.Firestore.Transactions;
 
-/// <summary>An entry of the <see cref="DocumentCache"/>: the lock of a document, and its state as this process last committed
-/// it.</summary>
+/// <summary>An entry of the cache: the lock of a document, and its state as this process last committed it.</summary>
 internal sealed class CachedDocument
 {
     private readonly Lock access = new();

@@ -1,12 +1,9 @@
-using System.Diagnostics.CodeAnalysis;
 using Microsoft.Extensions.Caching.Memory;
 
 namespace Greeter.Firestore.Transactions;
 
-/// <summary>
-/// Caches documents as this process last committed them, with their locks. A transaction can safely start from a cached document
-/// because the commit's precondition rejects a stale one. Eviction costs a read or a conflict, never an update.
-/// </summary>
+/// <summary>Caches documents as this process last committed them, with their locks. A transaction can safely start from a cached document,
+/// because the commit's precondition rejects a stale one. Eviction costs a read or a conflict, never an update.</summary>
 [SuppressMessage("Design", "CA1001", Justification = "The cache lives as long as the process and holds only memory.")]
 internal sealed class DocumentCache
 {

@@ -1,5 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
-
 namespace Greeter.Firestore.Transactions;
 
 /// <summary>The lock of one document: the transactions of this process that write the document queue for it.</summary>
@@ -7,6 +5,9 @@ namespace Greeter.Firestore.Transactions;
 internal sealed class DocumentLock
 {
     private readonly SemaphoreSlim semaphore = new(1, 1);
+
+    /// <summary>Gets the turns of this process at the document. Only the holder of the lock uses it.</summary>
+    public Turn Turn { get; } = new();
 
     /// <summary>Gets or sets whether the last transaction of this process that read the document also wrote it. A document that is only
     /// read needs no lock.</summary>

@@ -1,16 +1,18 @@
 namespace Greeter.Firestore.Transactions;
 
-/// <summary>
-/// The one document lock that a transaction holds at most, over all its attempts. Correctness doesn't depend on it: a transaction
-/// without a lock conflicts, and runs again.
-/// </summary>
+/// <summary>The one document lock that a transaction holds at most, over all its attempts. Correctness doesn't depend on it: a transaction
+/// without a lock conflicts, and runs again.</summary>
 /// <remarks>Thread-safe: concurrent reads of the transaction share it, and a read can outlive the transaction.</remarks>
-internal sealed class HeldLock(bool isEnabled, TimeSpan maxWait)
+internal sealed class HeldLock(bool isEnabled, TimeSpan maxWait, TimeProvider time)
 {
     private readonly Lock access = new();
+    private readonly long started = time.GetTimestamp();
     private DocumentLock? current;
     private bool isHeld;
     private bool hasEnded = !isEnabled;
+
+    /// <summary>Gets this process's turns at the document whose lock the transaction holds; null if it holds none.</summary>
+    public Turn? Turn => isHeld ? current?.Turn : null;
 
     /// <summary>Takes a document's lock, unless the transaction already holds one or waits for one.</summary>
     public async ValueTask AcquireAsync(DocumentLock wanted, CancellationToken cancellationToken)
@@ -31,6 +33,10 @@ internal sealed class HeldLock(bool isEnabled, TimeSpan maxWait)
         finally
         {
             Complete(wanted, isAcquired);
+        }
+        if (Turn is { } turn)
+        {
+            await turn.RestAsync(time, started, cancellationToken).ConfigureAwait(false);
         }
     }
 

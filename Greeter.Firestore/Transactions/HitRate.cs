@@ -1,9 +1,7 @@
 namespace Greeter.Firestore.Transactions;
 
-/// <summary>
-/// Tracks the recent hit rate of the cache. A stale hit costs as much as a hit saves, so the cache pays off while more than half of
-/// the cached reads are still current.
-/// </summary>
+/// <summary>Tracks the recent hit rate of the cache. A stale hit costs as much as a hit saves, so the cache pays off while more than half
+/// of the cached reads are still current.</summary>
 internal sealed class HitRate
 {
     private const double Weight = 1.0 / 32;

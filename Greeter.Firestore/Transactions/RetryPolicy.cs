@@ -7,8 +7,7 @@ internal sealed class RetryPolicy(
     /// <summary>The size in bytes above which a server may refuse a message: gRPC's default limit.</summary>
     private const int MaxCommitSize = 4 << 20;
 
-    // In milliseconds: the first and the longest pause. After the first conflict, the other process may have more to do.
-    private static readonly (int, int) AfterFirstConflict = (48, 48);
+    // In milliseconds: the first and the longest pause.
     private static readonly (int, int) AfterConflict = (12, 12);
     private static readonly (int, int) AfterAborted = (50, 250);
 
@@ -16,8 +15,7 @@ internal sealed class RetryPolicy(
     private IReadOnlyDictionary<string, BatchGetDocumentsResponse>? requiredReads;
     private int unchangedAttempts;
     private bool wasExhausted;
-    private long? firstConflict;
-    private TimeSpan timeBeforeLock;
+    private TimeSpan? lockAfter;
 
     private enum FailureKind
     {
@@ -61,10 +59,9 @@ internal sealed class RetryPolicy(
             case FailureKind.Stale:
                 break;
             case FailureKind.Conflict:
-                var isFirst = RecordConflict(attempt);
+                RecordConflict(attempt);
                 var conflict = await CreateConflictAsync(attempt, failure).ConfigureAwait(false);
-                var pause = conflict == failure ? AfterAborted : isFirst ? AfterFirstConflict : AfterConflict;
-                await PauseAsync(attempt, conflict, pause).ConfigureAwait(false);
+                await PauseAsync(attempt, conflict, conflict == failure ? AfterAborted : AfterConflict).ConfigureAwait(false);
                 break;
             case FailureKind.Transient:
                 // Lets the queue continue during the pause.
@@ -160,23 +157,20 @@ internal sealed class RetryPolicy(
 
     /// <summary>Lets an attempt lock in Firestore, if the conflicts last. Without a lock, a process whose calls take longer never wins: it
     /// needs two calls where the faster one needs one.</summary>
-    /// <returns>Whether the conflict is the first one, or the first one after a lock.</returns>
-    private bool RecordConflict(Attempt attempt)
+    private void RecordConflict(Attempt attempt)
     {
         ClientMetrics.Conflicts.Add(1);
         attempt.RecordHit(isCurrent: false);
-        if (firstConflict is not { } started || attempt.FirestoreLock is not null)
+        heldLock.Turn?.RecordConflict();
+        if (lockAfter is null || attempt.FirestoreLock is not null)
         {
-            firstConflict = client.Time.GetTimestamp();
             // At random: if two processes lock at once, each waits for the other one until Firestore aborts one of them.
-            timeBeforeLock = TimeSpan.FromMilliseconds(Random.Shared.Next(250, 750));
-            return true;
+            lockAfter = backoff.Elapsed + TimeSpan.FromMilliseconds(Random.Shared.Next(750, 1250));
         }
-        if (client.Time.GetElapsedTime(started) >= timeBeforeLock)
+        else if (backoff.Elapsed >= lockAfter)
         {
             NextSource = ReadSource.LockedInFirestore;
         }
-        return false;
     }
 
     /// <summary>Returns the failure if it has a conflict's status, or if nobody has changed a document; otherwise a conflict with the
@@ -203,7 +197,7 @@ internal sealed class RetryPolicy(
         {
             Throw(attempt, failure);
         }
-        return backoff.PauseAsync(failure, range);
+        return backoff.PauseAsync(failure, range, heldLock.Turn?.GetRest(client.Time) ?? TimeSpan.Zero);
     }
 
     private void Throw(Attempt attempt, Exception failure)

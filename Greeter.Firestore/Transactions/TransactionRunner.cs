@@ -7,7 +7,7 @@ internal sealed class TransactionRunner(
     // A transaction in another one's callback must not wait for a lock that the other one holds.
     private static readonly AsyncLocal<bool> IsInTransaction = new();
 
-    private readonly HeldLock heldLock = new(isEnabled: !IsInTransaction.Value, cache.MaxLockWait);
+    private readonly HeldLock heldLock = new(isEnabled: !IsInTransaction.Value, cache.MaxLockWait, client.Time);
 
     /// <summary>Runs the callback and commits, again after conflicts and transient failures.</summary>
     /// <inheritdoc cref="FirestoreDb.RunTransactionAsync{T}"/>
@@ -40,25 +40,26 @@ internal sealed class TransactionRunner(
         while (true)
         {
             var attempt = new Attempt(client, cache, heldLock, retryPolicy.NextSource, cancellationToken);
-            var hasSucceeded = false;
+            T result;
+            CommitResponse? response;
             try
             {
-                var result = await callback(attempt).ConfigureAwait(false);
-                var response = await attempt.CommitAsync().ConfigureAwait(false);
-                // Without a commit, nothing confirms a cached read.
-                hasSucceeded = response is not null || !attempt.HasCachedReads;
-                if (hasSucceeded)
-                {
-                    retryPolicy.AmbiguousCommits.ThrowIfPending(attempt, response);
-                    return result;
-                }
-                retryPolicy.CountAttempt();
+                result = await callback(attempt).ConfigureAwait(false);
+                response = await attempt.CommitAsync().ConfigureAwait(false);
             }
-            catch (Exception e) when (!hasSucceeded)
+            catch (Exception e)
             {
                 attempt.Abandon();
                 await retryPolicy.PrepareNextAttemptAsync(attempt, e).ConfigureAwait(false);
+                continue;
             }
+            // Without a commit, nothing confirms a cached read.
+            if (response is not null || !attempt.HasCachedReads)
+            {
+                retryPolicy.AmbiguousCommits.ThrowIfPending(attempt, response);
+                return result;
+            }
+            retryPolicy.CountAttempt();
         }
     }
 }

@@ -7,14 +7,10 @@ namespace Greeter.Firestore.Transport;
 /// <summary>The credentials of this process for Google Cloud: a key file, the ones of
 /// <c>gcloud auth application-default login</c>, or those of the machine's service account.</summary>
 /// <remarks>Source: https://cloud.google.com/docs/authentication/application-default-credentials</remarks>
-internal sealed class ApplicationDefaultCredentials
+internal sealed class ApplicationDefaultCredentials(GoogleCredential credential)
 {
     private const string Scope = "https://www.googleapis.com/auth/datastore";
     private const string FileVariable = "GOOGLE_APPLICATION_CREDENTIALS";
-
-    private readonly GoogleCredential credential;
-
-    private ApplicationDefaultCredentials(GoogleCredential credential) => this.credential = credential;
 
     /// <summary>Finds the credentials. Without a file, this asks the metadata server whether the machine has some.</summary>
     /// <exception cref="InvalidOperationException">There are no credentials, or they can't be read.</exception>

@@ -14,17 +14,21 @@ internal sealed class Backoff(TimeProvider time, CancellationToken cancellationT
     private (int, int) lastRange;
     private int doublings;
 
+    /// <summary>Gets the time since the beginning of the operation.</summary>
+    public TimeSpan Elapsed => time.GetElapsedTime(started);
+
     /// <summary>Gets whether 60 seconds have passed, so that no other attempt follows.</summary>
-    public bool IsOver => time.GetElapsedTime(started) > Limit;
+    public bool IsOver => Elapsed > Limit;
 
     /// <summary>Waits before the next attempt. The range has the upper limits of the first and of the longest pause in ms.</summary>
-    public Task PauseAsync(RpcException failure, (int First, int Longest) range)
+    public Task PauseAsync(RpcException failure, (int First, int Longest) range, TimeSpan atLeast = default)
     {
         lastFailure = failure;
         doublings = range == lastRange ? Math.Min(doublings + 1, 10) : 0;
         lastRange = range;
         var upper = Math.Min(range.Longest, range.First << doublings);
-        return Task.Delay(TimeSpan.FromMilliseconds(upper * (0.5 + (Random.Shared.NextDouble() / 2))), time, cancellationToken);
+        var pause = TimeSpan.FromMilliseconds(upper * (0.5 + (Random.Shared.NextDouble() / 2)));
+        return Task.Delay(pause > atLeast ? pause : atLeast, time, cancellationToken);
     }
 
     /// <summary>Runs an operation that pauses. If its token is cancelled, the exception contains the last failure.</summary>

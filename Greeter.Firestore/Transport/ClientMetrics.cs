@@ -20,19 +20,15 @@ internal static class ClientMetrics
     private static readonly Histogram<double> CallDuration = Meter.CreateHistogram(
         "rpc.client.call.duration", "s", "The duration of calls to Firestore.", tags: null, Seconds);
 
-    public static Counter<long> Transactions { get; } =
+    public static readonly Counter<long> Transactions =
         Meter.CreateCounter<long>("greeter.firestore.transactions", "{transaction}", "Transactions that have ended, by outcome.");
-
-    public static Counter<long> Conflicts { get; } =
+    public static readonly Counter<long> Conflicts =
         Meter.CreateCounter<long>("greeter.firestore.conflicts", "{conflict}", "Commits that failed because a document had changed.");
-
-    public static Counter<long> CacheHits { get; } =
+    public static readonly Counter<long> CacheHits =
         Meter.CreateCounter<long>("greeter.firestore.cache.hits", "{transaction}", "Transactions whose cached reads were current.");
-
-    public static Counter<long> CacheMisses { get; } =
+    public static readonly Counter<long> CacheMisses =
         Meter.CreateCounter<long>("greeter.firestore.cache.misses", "{read}", "Reads in a first attempt that weren't from the cache.");
-
-    public static Counter<long> CacheStaleHits { get; } =
+    public static readonly Counter<long> CacheStaleHits =
         Meter.CreateCounter<long>("greeter.firestore.cache.stale_hits", "{transaction}", "Transactions whose cached reads were stale.");
 
     /// <summary>Records the status of a call to Firestore, and its duration since a timestamp of <see cref="Stopwatch"/>.</summary>

@@ -1,12 +1,9 @@
 namespace Greeter.Firestore.Transport;
 
 /// <summary>Replaces HTTP/2 connections that are open but unresponsive.</summary>
-/// <remarks>
-/// HTTP/2 puts all calls on one connection. If its packets get lost (a gateway dropped its state, an instance was frozen), every
-/// call would wait until a ping fails after 35 s. So a call that is cancelled after <see cref="Threshold"/>, while no response
-/// arrived at all, makes the next call open a new connection. A server that is only slow costs one connection per
-/// <see cref="Threshold"/> at most.
-/// </remarks>
+/// <remarks>HTTP/2 puts all calls on one connection. If its packets get lost (a gateway dropped its state, an instance was frozen), every
+/// call would wait until a ping fails after 35 s. So a call that is cancelled after <see cref="Threshold"/>, while no response arrived at
+/// all, makes the next call open a new connection. A server that is only slow costs one per <see cref="Threshold"/> at most.</remarks>
 /// <param name="create">Creates the handler that holds the connections.</param>
 /// <param name="time">The clock.</param>
 internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create, TimeProvider time) : HttpMessageHandler
@@ -26,7 +23,7 @@ internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create, TimeP
         var started = time.GetTimestamp();
         try
         {
-            var response = await connections.Invoker.SendAsync(request, cancellationToken).ConfigureAwait(false);
+            var response = await connections.SendAsync(request, cancellationToken).ConfigureAwait(false);
             Volatile.Write(ref connections.LastResponse, time.GetTimestamp());
             return response;
         }
@@ -47,21 +44,19 @@ internal sealed class ReconnectingHandler(Func<HttpMessageHandler> create, TimeP
 
     protected override void Dispose(bool disposing)
     {
-        current.Invoker.Dispose();
+        current.Dispose();
         base.Dispose(disposing);
     }
 
     private async Task CloseAsync(Connections replaced)
     {
         await Task.Delay(TimeToClose, time).ConfigureAwait(false);
-        replaced.Invoker.Dispose();
+        replaced.Dispose();
     }
 
-    private sealed class Connections(HttpMessageHandler handler)
+    private sealed class Connections(HttpMessageHandler handler) : HttpMessageInvoker(handler)
     {
         /// <summary>When the latest response began: a timestamp of the handler's <see cref="TimeProvider"/>.</summary>
         public long LastResponse;
-
-        public HttpMessageInvoker Invoker { get; } = new(handler);
     }
 }

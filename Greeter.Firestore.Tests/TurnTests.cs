@@ -1,0 +1,88 @@
+namespace Greeter.Firestore.Tests;
+
+/// <summary>Processes that write the same document take turns: after its turn, a process rests.</summary>
+public sealed class TurnTests : IDisposable
+{
+    private readonly SkippingTimeProvider time = new();
+    private readonly TestDatabase database;
+    private readonly FirestoreDb other;
+    private readonly DocumentReference document;
+
+    public TurnTests()
+    {
+        database = TestDatabase.OpenEmbedded(time);
+        other = database.OpenAnother();
+        document = database.Db.Document("sessions/one");
+    }
+
+    private double LastPause => time.Pauses[^1].TotalMilliseconds;
+
+    public void Dispose() => database.Dispose();
+
+    [Fact]
+    public async Task Process_rests_once_after_a_turn_of_200_ms_if_nobody_else_wants_the_document()
+    {
+        await CountAsync();
+        await CountAfterAsync(180);
+        await CountAfterAsync(40);
+        LastPause.Should().Be(60, "the process rests until 100 ms after its last commit");
+        await CountAfterAsync(90);
+        await CountAfterAsync(90);
+        await CountAfterAsync(90);
+        time.Pauses.Should().ContainSingle("no conflict followed");
+    }
+
+    [Fact]
+    public async Task Turn_after_a_rest_of_its_own_length_costs_no_pause()
+    {
+        await CountAsync();
+        await CountAfterAsync(1000);
+        await CountAfterAsync(1);
+
+        time.Pauses.Should().BeEmpty("others had the time");
+    }
+
+    [Theory, InlineData(10, 100), InlineData(400, 300), InlineData(5000, 500)]
+    public async Task Process_rests_for_three_quarters_of_the_time_that_others_had_the_document(int absence, double rest)
+    {
+        await CountAsync();
+        await other.CountAsync(document);
+        await CountAfterAsync(absence);
+        await CountAfterAsync(10);
+        await other.CountAsync(document);
+
+        await CountAsync();
+
+        LastPause.Should().BeApproximately(rest, 15, "the conflict ends the turn");
+    }
+
+    [Fact]
+    public async Task Transactions_that_waited_when_the_turn_began_belong_to_it()
+    {
+        await CountAsync();
+        await other.CountAsync(document);
+        var areWaiting = new TaskCompletionSource();
+        database.Wire.Respond = async (_, _, _) =>
+        {
+            await areWaiting.Task;
+            time.Advance(TimeSpan.FromMilliseconds(100));
+            return null;
+        };
+
+        var counts = Enumerable.Range(0, 8).Select(_ => CountAsync()).ToList();
+        areWaiting.SetResult();
+        await Task.WhenAll(counts);
+
+        time.Pauses.Should().ContainSingle("only the conflict is followed by a pause");
+        await CountAsync();
+        LastPause.Should().BeGreaterThan(50);
+    }
+
+    private Task<long> CountAsync() => database.Db.CountAsync(document);
+
+    private async Task CountAfterAsync(int milliseconds)
+    {
+        time.Advance(TimeSpan.FromMilliseconds(milliseconds));
+        await CountAsync();
+    }
+}
