@@ -25,7 +25,7 @@ public sealed class TurnTests : IDisposable
         await CountAsync();
         await CountAfterAsync(180);
         await CountAfterAsync(40);
-        LastPause.Should().Be(60, "the process rests until 100 ms after its last commit");
+        LastPause.Should().Be(160, "the process rests until 200 ms after its last commit");
         await CountAfterAsync(90);
         await CountAfterAsync(90);
         await CountAfterAsync(90);
@@ -42,7 +42,7 @@ public sealed class TurnTests : IDisposable
         time.Pauses.Should().BeEmpty("others had the time");
     }
 
-    [Theory, InlineData(10, 100), InlineData(400, 300), InlineData(5000, 500)]
+    [Theory, InlineData(10, 200), InlineData(400, 300), InlineData(5000, 500)]
     public async Task Process_rests_for_three_quarters_of_the_time_that_others_had_the_document(int absence, double rest)
     {
         await CountAsync();

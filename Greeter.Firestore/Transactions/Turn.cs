@@ -7,7 +7,7 @@ internal sealed class Turn
 {
     // In milliseconds.
     private const double MinLength = 200;
-    private const double MinRest = 100;
+    private const double MinRest = 200;
     private const double MaxRest = 500;
 
     // While no other process wants the document, a turn never ends.
