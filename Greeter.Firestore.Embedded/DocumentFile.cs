@@ -1,9 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Google.Protobuf;
-using Greeter.Firestore.V1;
-using Microsoft.Data.Sqlite;
-using SQLitePCL;
 
 namespace Greeter.Firestore.Embedded;
 
@@ -114,7 +111,7 @@ internal sealed class DocumentFile : IDisposable
         return new RpcException(new Status(status, $"{path} {detail}"));
     }
 
-    private static string ToText(Google.Protobuf.WellKnownTypes.Timestamp time) =>
+    private static string ToText(ProtoTimestamp time) =>
         time.ToDateTime().ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture);
 
     private object? Execute(string sql) => Execute(CreateCommand(sql));

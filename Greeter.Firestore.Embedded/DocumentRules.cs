@@ -1,17 +1,13 @@
 using System.Text;
 using Google.Protobuf.Collections;
-using Greeter.Firestore.V1;
 
 namespace Greeter.Firestore.Embedded;
 
 using Condition = Greeter.Firestore.V1.Precondition.ConditionTypeOneofCase;
-using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 using ValueType = Greeter.Firestore.V1.Value.ValueTypeOneofCase;
 
-/// <summary>
-/// The limits and rules of Firestore. Each check fails with INVALID_ARGUMENT, as on Google's emulator; EmbeddedEqualsEmulatorTests compares
-/// both. Source: https://cloud.google.com/firestore/quotas#collections_documents_and_fields
-/// </summary>
+/// <summary>The limits and rules of Firestore. Each check fails with INVALID_ARGUMENT, as on Google's emulator; EmbeddedEqualsEmulatorTests
+/// compares both. Source: https://cloud.google.com/firestore/quotas#collections_documents_and_fields</summary>
 internal static class DocumentRules
 {
     private const int MaxNameBytes = 1500;
@@ -84,27 +80,13 @@ internal static class DocumentRules
 
     /// <summary>Returns whether a name is <c>projects/{project}/databases/{database}</c>, for a document followed by
     /// <c>/documents/{collection}/{id}</c> and any number of further <c>/{collection}/{id}</c>.</summary>
-    private static bool IsResource(ReadOnlySpan<char> name, bool isDocument)
-    {
-        var count = 0;
-        foreach (var range in name.Split('/'))
-        {
-            var part = name[range];
-            var isValid = count++ switch
-            {
-                0 => part is "projects",
-                2 => part is "databases",
-                4 => part is "documents",
-                1 or 3 => part is not "",
-                var i => part is not ("" or "." or "..") && (!IsReserved(part) || (i % 2 == 0 && IsNumeric(part))),
-            };
-            if (!isValid)
-            {
-                return false;
-            }
-        }
-        return isDocument ? count >= 7 && count % 2 == 1 : count == 4;
-    }
+    private static bool IsResource(string name, bool isDocument) =>
+        name.Split('/') is ["projects", not "", "databases", not "", .. var rest] && (isDocument
+            ? rest is ["documents", _, _, ..] && rest.Length % 2 == 1 && rest.Skip(1).Index().All(id => IsId(id.Item, id.Index % 2 == 1))
+            : rest is []);
+
+    private static bool IsId(string id, bool isOfDocument) =>
+        id is not ("" or "." or "..") && (!IsReserved(id) || (isOfDocument && IsNumeric(id)));
 
     // Only for writes: a read or a delete of a document with a longer name is allowed, and finds nothing.
     private static bool IsShort(string name) => name.Split('/')[5..] is { Length: <= 2 * 100 } ids
@@ -150,21 +132,10 @@ internal static class DocumentRules
         }
     }
 
-    private static bool IsPath(string path)
-    {
-        try
-        {
-            var names = FieldPath.Parse(path);
-            return names.Length <= MaxDepth && names.Sum(Encoding.UTF8.GetByteCount) + names.Length <= MaxNameBytes
-                && !Array.Exists(names, name => IsReserved(name));
-        }
-        catch (FormatException)
-        {
-            return false;
-        }
-    }
+    private static bool IsPath(string path) => FieldPath.Parse(path) is { Length: <= MaxDepth } names
+        && names.Sum(Encoding.UTF8.GetByteCount) + names.Length <= MaxNameBytes && !Array.Exists(names, name => IsReserved(name));
 
-    private static bool IsInRange(Timestamp time) =>
+    private static bool IsInRange(ProtoTimestamp time) =>
         time.Nanos is >= 0 and < 1_000_000_000 && time.Seconds is >= -62_135_596_800 and < 253_402_300_800;
 
     // By the documentation "____" is reserved too. The emulator accepts it.

@@ -1,20 +1,15 @@
+using System.Collections.Concurrent;
 using Greeter.Firestore.Transport;
-using Greeter.Firestore.V1;
-using Microsoft.Data.Sqlite;
-using SQLitePCL;
 
 namespace Greeter.Firestore.Embedded;
 
-using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
-
-/// <summary>
-/// The embedded store for Development: answers the client's calls in the process, with the results and the statuses of Google's
-/// emulator. It has no locks, queries, indexes, or security rules.
-/// </summary>
+/// <summary>The embedded store for Development: answers the client's calls in the process, with the results and the statuses of Google's
+/// emulator. It has no locks, queries, indexes, or security rules.</summary>
 internal sealed class EmbeddedFirestore(DocumentFile file, TimeProvider time) : IFirestoreApi
 {
     // SQLite blocks its thread while it waits for another process or the disk. So only one thread calls it, and the others stay free.
     private readonly SemaphoreSlim queue = new(1, 1);
+    private readonly ConcurrentDictionary<TaskCompletionSource<CommitResponse>, CommitRequest> commits = [];
 
     private long Now => (time.GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond;
 
@@ -26,13 +21,26 @@ internal sealed class EmbeddedFirestore(DocumentFile file, TimeProvider time) : 
     public Task<BatchGetDocumentsResponse> BatchGetDocumentsAsync(
         BatchGetDocumentsRequest request, CancellationToken cancellationToken) => RunAsync(() => BatchGet(request), cancellationToken);
 
-    public Task<CommitResponse> CommitAsync(CommitRequest request, CancellationToken cancellationToken) =>
-        RunAsync(() => Commit(request), cancellationToken);
+    public async Task<CommitResponse> CommitAsync(CommitRequest request, CancellationToken cancellationToken)
+    {
+        DocumentRules.Check(request);
+        var response = new TaskCompletionSource<CommitResponse>();
+        commits[response] = request;
+        try
+        {
+            return await RunAsync(() => CommitAll(response.Task), cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            // If the caller gives up, nobody applies the commit later.
+            commits.TryRemove(response, out _);
+        }
+    }
 
     public Task RollbackAsync(RollbackRequest request, CancellationToken cancellationToken) => Task.CompletedTask;
 
-    private static Timestamp ToTimestamp(long microseconds) =>
-        Timestamp.FromDateTimeOffset(DateTimeOffset.UnixEpoch.AddTicks(microseconds * TimeSpan.TicksPerMicrosecond));
+    private static ProtoTimestamp ToTimestamp(long microseconds) =>
+        ProtoTimestamp.FromDateTimeOffset(DateTimeOffset.UnixEpoch.AddTicks(microseconds * TimeSpan.TicksPerMicrosecond));
 
     private async Task<T> RunAsync<T>(Func<T> call, CancellationToken cancellationToken)
     {
@@ -67,14 +75,37 @@ internal sealed class EmbeddedFirestore(DocumentFile file, TimeProvider time) : 
             : new BatchGetDocumentsResponse { Found = document, ReadTime = readTime };
     }
 
-    private CommitResponse Commit(CommitRequest request)
+    /// <summary>Applies all waiting commits in one transaction of SQLite, which takes hardly longer than one for each.</summary>
+    /// <returns>The response that the caller waits for. Another caller may have applied its commit.</returns>
+    private CommitResponse CommitAll(Task<CommitResponse> wanted)
     {
-        DocumentRules.Check(request);
-        file.Begin();
-        file.ThrowIfMoved();
-        // Also if the clock was set back, each change has a time of its own: preconditions tell versions apart by their times.
-        var microseconds = Math.Max(Now, file.LastTime + 1);
-        var commitTime = ToTimestamp(microseconds);
+        if (!wanted.IsCompleted)
+        {
+            file.Begin();
+            file.ThrowIfMoved();
+            var (microseconds, applied) = (file.LastTime, new List<Action>());
+            foreach (var (response, request) in commits.Where(commit => !commit.Key.Task.IsCompleted))
+            {
+                // Also if the clock was set back, each change has a time of its own: preconditions tell versions apart by their times.
+                microseconds = Math.Max(Now, microseconds + 1);
+                try
+                {
+                    var result = Apply(request, ToTimestamp(microseconds));
+                    applied.Add(() => response.SetResult(result));
+                }
+                catch (RpcException e)
+                {
+                    response.SetException(e);
+                }
+            }
+            file.Commit(microseconds);
+            applied.ForEach(respond => respond());
+        }
+        return wanted.GetAwaiter().GetResult();
+    }
+
+    private CommitResponse Apply(CommitRequest request, ProtoTimestamp commitTime)
+    {
         var documents = new Dictionary<string, (Document? Before, Document? After)>();
         foreach (var write in request.Writes)
         {
@@ -87,6 +118,7 @@ internal sealed class EmbeddedFirestore(DocumentFile file, TimeProvider time) : 
             }
             documents[name] = (document.Before, write.ApplyTo(document.After, commitTime));
         }
+        documents.Values.ToList().ForEach(document => DocumentRules.CheckSize(document.After));
         foreach (var (name, (before, after)) in documents)
         {
             if (before is not null && before.CreateTime.Equals(after?.CreateTime) && before.Fields.Equals(after.Fields))
@@ -96,11 +128,9 @@ internal sealed class EmbeddedFirestore(DocumentFile file, TimeProvider time) : 
             }
             else
             {
-                DocumentRules.CheckSize(after);
                 file.Write(name, after);
             }
         }
-        file.Commit(microseconds);
         var results = request.Writes.Select(write => new V1.WriteResult { UpdateTime = documents[write.Name()].After?.UpdateTime });
         return new CommitResponse { CommitTime = commitTime, WriteResults = { results } };
     }

@@ -168,6 +168,29 @@ public sealed class EmbeddedStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task Commit_that_fails_or_is_cancelled_does_not_affect_those_that_wait_with_it()
+    {
+        using var store = Open();
+        using var source = new CancellationTokenSource();
+        using var connection = Connect();
+        Query("BEGIN IMMEDIATE", connection);
+        var first = Task.Run(() => SetViewsAsync(store, "first", 1));
+        await Task.Delay(100);
+        var cancelled = store.CommitAsync(
+            new CommitRequest { Database = Database, Writes = { Set("sessions/cancelled").In(Database) } }, source.Token);
+        var failing = CommitAsync(store, Exists(true, Set("sessions/missing")));
+        var last = SetViewsAsync(store, "last", 2);
+        await source.CancelAsync();
+        Query("ROLLBACK", connection);
+
+        await Task.WhenAll(first, last);
+        (await FailAsync(() => failing)).StatusCode.Should().Be(StatusCode.NotFound);
+        await cancelled.Awaiting(task => task).Should().ThrowAsync<OperationCanceledException>();
+        (await ReadViewsAsync(store, "first"), await ReadViewsAsync(store, "last")).Should().Be((1L, 2L));
+        (await FindAsync(store, "cancelled")).Should().BeNull();
+    }
+
+    [Fact]
     public async Task While_another_program_locks_the_file_a_commit_fails_within_2_seconds_and_reads_work()
     {
         using var store = Open();
@@ -187,12 +210,9 @@ public sealed class EmbeddedStoreTests : IDisposable
     }
 
     [Theory]
-    [InlineData("not a database", "not a database")]
-    [InlineData("cut off", "damaged")]
-    [InlineData("overwritten in the middle", "damaged")]
-    [InlineData("another program's database", "not a database of this app")]
-    [InlineData("another version's database", "not a database of this app")]
-    [InlineData("a folder", "can't be used")]
+    [InlineData("not a database", "not a database"), InlineData("cut off", "damaged")]
+    [InlineData("overwritten in the middle", "damaged"), InlineData("another program's database", "not a database of this app")]
+    [InlineData("another version's database", "not a database of this app"), InlineData("a folder", "can't be used")]
     [InlineData("in a file", "can't be used")]
     public async Task File_that_is_no_valid_database_stops_the_start_with_one_sentence(string what, string sentence)
     {

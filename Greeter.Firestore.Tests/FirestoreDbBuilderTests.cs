@@ -8,20 +8,16 @@ public class FirestoreDbBuilderTests
     private const string Host = "127.0.0.1:8080";
 
     [Theory]
-    [InlineData(EmulatorDetection.None, null, null)]
-    [InlineData(EmulatorDetection.None, Host, null)]
-    [InlineData(EmulatorDetection.ProductionOnly, null, null)]
-    [InlineData(EmulatorDetection.EmulatorOnly, Host, Host)]
+    [InlineData(EmulatorDetection.None, null, null), InlineData(EmulatorDetection.None, Host, null)]
+    [InlineData(EmulatorDetection.ProductionOnly, null, null), InlineData(EmulatorDetection.EmulatorOnly, Host, Host)]
     [InlineData(EmulatorDetection.EmulatorOrProduction, null, null)]
     [InlineData(EmulatorDetection.EmulatorOrProduction, Host, Host)]
     public void Emulator_is_used_if_it_is_set_and_allowed(EmulatorDetection detection, string? host, string? expected) =>
         new FirestoreDbBuilder { EmulatorDetection = detection }.FindEmulator(host).Should().Be(expected);
 
     [Theory]
-    [InlineData(EmulatorDetection.ProductionOnly, Host)]
-    [InlineData(EmulatorDetection.EmulatorOnly, "")]
-    [InlineData(EmulatorDetection.EmulatorOnly, null)]
-    [InlineData(EmulatorDetection.EmulatorOnly, " ")]
+    [InlineData(EmulatorDetection.ProductionOnly, Host), InlineData(EmulatorDetection.EmulatorOnly, "")]
+    [InlineData(EmulatorDetection.EmulatorOnly, null), InlineData(EmulatorDetection.EmulatorOnly, " ")]
     public void Environment_that_contradicts_the_emulator_detection_is_refused(EmulatorDetection detection, string? host)
     {
         var builder = new FirestoreDbBuilder { EmulatorDetection = detection };
@@ -31,12 +27,9 @@ public class FirestoreDbBuilderTests
     }
 
     [Theory]
-    [InlineData("127.0.0.1:8080", "http://127.0.0.1:8080/")]
-    [InlineData("localhost:80", "http://localhost/")]
-    [InlineData("emulator.example:65535", "http://emulator.example:65535/")]
-    [InlineData("[::1]:8080", "http://[::1]:8080/")]
-    [InlineData("::1:8080", "http://[::1]:8080/")]
-    [InlineData("0:0:0:0:0:0:0:1:8080", "http://[::1]:8080/")]
+    [InlineData("127.0.0.1:8080", "http://127.0.0.1:8080/"), InlineData("localhost:80", "http://localhost/")]
+    [InlineData("emulator.example:65535", "http://emulator.example:65535/"), InlineData("[::1]:8080", "http://[::1]:8080/")]
+    [InlineData("::1:8080", "http://[::1]:8080/"), InlineData("0:0:0:0:0:0:0:1:8080", "http://[::1]:8080/")]
     public void Emulator_host_is_parsed(string host, string address) =>
         FirestoreDbBuilder.ParseEmulatorHost(host).Should().Be(new Uri(address));
 
@@ -66,8 +59,7 @@ public class FirestoreDbBuilderTests
 
     [Theory]
     [InlineData(null, null, "google-cloud-firestore-emulator", "(default)")]
-    [InlineData("", " ", "google-cloud-firestore-emulator", "(default)")]
-    [InlineData(" p ", "d", "p", "d")]
+    [InlineData("", " ", "google-cloud-firestore-emulator", "(default)"), InlineData(" p ", "d", "p", "d")]
     public void Project_and_database_have_defaults(
         string? projectId, string? databaseId, string expectedProject, string expectedDatabase)
     {

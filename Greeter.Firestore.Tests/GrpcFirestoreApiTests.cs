@@ -97,10 +97,8 @@ public class GrpcFirestoreApiTests
 
     [Theory]
     [InlineData("a response without a status", StatusCode.Unknown)]
-    [InlineData("a response that is not valid", StatusCode.Internal)]
-    [InlineData("a web page", StatusCode.Unimplemented)]
-    [InlineData("a web page for 404", StatusCode.Unimplemented)]
-    [InlineData("HTTP/1.1", StatusCode.Unimplemented)]
+    [InlineData("a response that is not valid", StatusCode.Internal), InlineData("a web page", StatusCode.Unimplemented)]
+    [InlineData("a web page for 404", StatusCode.Unimplemented), InlineData("HTTP/1.1", StatusCode.Unimplemented)]
     public async Task Server_that_does_not_speak_gRPC_is_a_failure(string kind, StatusCode status)
     {
         var protocols = kind == "HTTP/1.1" ? HttpProtocols.Http1 : HttpProtocols.Http2;

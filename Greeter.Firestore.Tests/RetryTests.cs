@@ -359,8 +359,7 @@ public sealed class RetryTests : IDisposable
     }
 
     [Theory]
-    [InlineData(StatusCode.FailedPrecondition, StatusCode.Aborted)]
-    [InlineData(StatusCode.Aborted, StatusCode.Aborted)]
+    [InlineData(StatusCode.FailedPrecondition, StatusCode.Aborted), InlineData(StatusCode.Aborted, StatusCode.Aborted)]
     [InlineData(StatusCode.Unavailable, StatusCode.Unavailable)]
     public async Task Last_allowed_attempt_throws_its_status_and_a_conflict_as_ABORTED(StatusCode status, StatusCode expected)
     {

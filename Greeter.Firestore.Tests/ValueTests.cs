@@ -241,11 +241,8 @@ public class ValueTests
     }
 
     [Theory]
-    [InlineData("")]
-    [InlineData("a/b")]
-    [InlineData("projects/p/databases/d/documents")]
-    [InlineData("projects/p/databases/d/documents/a")]
-    [InlineData("projects/p/databases/d/documentsX/a/b")]
+    [InlineData(""), InlineData("a/b"), InlineData("projects/p/databases/d/documents")]
+    [InlineData("projects/p/databases/d/documents/a"), InlineData("projects/p/databases/d/documentsX/a/b")]
     [InlineData("projects/p/databases/d/documents/a/b/c")]
     public async Task Stored_reference_that_is_not_a_document_is_refused(string path)
     {

@@ -56,8 +56,7 @@ public sealed class CredentialTests : IDisposable
     [InlineData(400, ClockRejected, 500, "Correct its clock.")]
     [InlineData(200, "<html>Log in</html>", 500, "The server for access tokens isn't Google's.")]
     [InlineData(403, "<html>Blocked</html>", 500, "The server for access tokens isn't Google's.")]
-    [InlineData(503, "overloaded", 503, "access token")]
-    [InlineData(200, null, 503, "took longer than the request timeout")]
+    [InlineData(503, "overloaded", 503, "access token"), InlineData(200, null, 503, "took longer than the request timeout")]
     public async Task Failed_token_request_is_logged_with_its_reason(int status, string? body, int answer, string logged)
     {
         await using var tokens = await FakeServer.StartAsync(
@@ -96,8 +95,7 @@ public sealed class CredentialTests : IDisposable
     }
 
     [Theory(Skip = Improvement.Advice, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
-    [InlineData(false, "The metadata server doesn't name a project. Set GOOGLE_CLOUD_PROJECT")]
-    [InlineData(true, "NO_PROXY")]
+    [InlineData(false, "The metadata server doesn't name a project. Set GOOGLE_CLOUD_PROJECT"), InlineData(true, "NO_PROXY")]
     public async Task Metadata_server_without_a_project_ID_or_behind_a_proxy_stops_the_start(bool isBehindProxy, string sentence)
     {
         await using var server = await FakeServer.StartAsync(
@@ -166,10 +164,8 @@ public sealed class CredentialTests : IDisposable
 
     [Theory(Skip = Improvement.Advice, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
     [InlineData(null, "The client found neither FIRESTORE_EMULATOR_HOST nor credentials")]
-    [InlineData("missing", "key.json. Set GOOGLE_APPLICATION_CREDENTIALS")]
-    [InlineData("{}", "key.json can't be read")]
-    [InlineData("s3cret", "key.json can't be read")]
-    [InlineData("""{"type": s3cret}""", "key.json can't be read")]
+    [InlineData("missing", "key.json. Set GOOGLE_APPLICATION_CREDENTIALS"), InlineData("{}", "key.json can't be read")]
+    [InlineData("s3cret", "key.json can't be read"), InlineData("""{"type": s3cret}""", "key.json can't be read")]
     [InlineData("""{"type": "service_account", "client_email": "a", "private_key": "s3cret"}""", "key.json can't be read")]
     [InlineData(UserCredentials, "The credentials don't name a project. Set GOOGLE_CLOUD_PROJECT")]
     public async Task Missing_or_invalid_credentials_stop_the_start_with_advice(string? content, string sentence)

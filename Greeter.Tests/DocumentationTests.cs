@@ -7,8 +7,7 @@ public sealed partial class DocumentationTests
     private static readonly Dictionary<string, string> Pages = Files.Where(file => file.EndsWith(".md")).ToDictionary(file => file, Read);
 
     [Theory]
-    [InlineData("csharp", "Greeter.Api/Program.cs")]
-    [InlineData("yaml", "app.yaml")]
+    [InlineData("csharp", "Greeter.Api/Program.cs"), InlineData("yaml", "app.yaml")]
     public void Tutorial_shows_a_whole_file_in_pieces(string language, string file)
     {
         var pieces = CodeBlock().Matches(Pages[Path.Combine("docs", "tutorial.md")])

@@ -7,8 +7,7 @@ public sealed class EmulatorHostTests
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     [Theory(Skip = Improvement.Advice, SkipUnless = nameof(Improvement.IsPresent), SkipType = typeof(Improvement))]
-    [InlineData("SSH-2.0-OpenSSH_9.2p1\r\n")]
-    [InlineData("-ERR unknown command 'PRI'\r\n-ERR unknown command 'SM'\r\n")]
+    [InlineData("SSH-2.0-OpenSSH_9.2p1\r\n"), InlineData("-ERR unknown command 'PRI'\r\n-ERR unknown command 'SM'\r\n")]
     [InlineData("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")]
     [InlineData("220 mail.example.com ESMTP\r\n")]
     [InlineData("\u0015\u0003\u0001\0\u0002\u0002\u0046")]

@@ -20,11 +20,11 @@ internal static partial class FieldPath
         return parent is null ? segment : $"{parent}.{segment}";
     }
 
-    /// <summary>Returns the names in a path.</summary>
-    /// <exception cref="FormatException">The path isn't valid.</exception>
-    public static string[] Parse(string path) => Path().Match(path) is { Success: true } match
+    /// <summary>Returns the names in a path; null if it isn't valid.</summary>
+    public static string[]? Parse(string path) => SimpleName().IsMatch(path) ? [path]
+        : Path().Match(path) is { Success: true } match
         ? [.. match.Groups[1].Captures.Concat(match.Groups[2].Captures).Select(segment => Unescape(segment.Value))]
-        : throw new FormatException($"'{path}' is not a valid field path.");
+        : null;
 
     private static string Unescape(string segment) =>
         segment[0] == '`' ? EscapedCharacter().Replace(segment[1..^1], "$1") : segment;

@@ -19,7 +19,7 @@ internal static class WriteExtensions
         document.Fields.Add((write.UpdateMask is null ? update : current)?.Fields ?? []);
         foreach (var path in write.UpdateMask?.FieldPaths ?? [])
         {
-            var names = FieldPath.Parse(path);
+            var names = FieldPath.Parse(path)!;
             Set(document.Fields, names, Find(update.Fields, names));
         }
         return document;

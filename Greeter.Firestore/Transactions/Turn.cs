@@ -9,7 +9,6 @@ internal sealed class Turn
     private const double MinLength = 200;
     private const double MinRest = 200;
     private const double MaxRest = 500;
-
     // While no other process wants the document, a turn never ends.
     private const long Endless = long.MaxValue;
 

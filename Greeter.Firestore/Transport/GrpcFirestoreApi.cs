@@ -15,6 +15,7 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
     private readonly bool isEmulator;
     private readonly string server;
     private readonly TimeSpan timeout;
+    private readonly ConcurrentDictionary<string, Metadata> headers = [];
     private volatile bool hasAnswered;
 
     /// <param name="address">The server; <c>https</c> unless it is an emulator.</param>
@@ -75,7 +76,7 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
         var status = StatusCode.Cancelled;
         try
         {
-            var response = await call(new CallOptions(CreateHeaders(database), DateTime.UtcNow + limit, cancellationToken))
+            var response = await call(new CallOptions(headers.GetOrAdd(database, CreateHeaders), DateTime.UtcNow + limit, cancellationToken))
                 .ConfigureAwait(false);
             status = StatusCode.OK;
             hasAnswered = true;
