@@ -76,8 +76,8 @@ internal sealed class GrpcFirestoreApi : IFirestoreApi
         var status = StatusCode.Cancelled;
         try
         {
-            var response = await call(new CallOptions(headers.GetOrAdd(database, CreateHeaders), DateTime.UtcNow + limit, cancellationToken))
-                .ConfigureAwait(false);
+            var options = new CallOptions(headers.GetOrAdd(database, CreateHeaders), DateTime.UtcNow + limit, cancellationToken);
+            var response = await call(options).ConfigureAwait(false);
             status = StatusCode.OK;
             hasAnswered = true;
             return response;
