@@ -107,7 +107,6 @@ public sealed class ContentionTests : IAsyncLifetime
         var calls = new List<(string Method, int Pauses)>();
         embedded.Wire.Respond = (method, _, _) =>
         {
-            time.Advance(TimeSpan.FromSeconds(calls.Count == 0 ? 3 : 0));
             calls.Add((method, time.Pauses.Count));
             return Task.FromResult(method switch
             {
@@ -121,7 +120,6 @@ public sealed class ContentionTests : IAsyncLifetime
 
         var rollback = calls.FindIndex(call => call.Method == Wire.Rollback);
         calls[rollback - 1].Should().Be((Wire.Commit, calls[rollback].Pauses));
-        rollback.Should().Be(4, "a transaction that is 3 s old locks after its first conflict");
     }
 
     [Fact]

@@ -155,7 +155,8 @@ internal sealed class RetryPolicy(
         return unchangedAttempts;
     }
 
-    /// <summary>Lets the next attempt lock in Firestore, if the conflicts last: the other processes' turns may be too short.</summary>
+    /// <summary>Lets an attempt lock in Firestore, if the conflicts last. Without a lock, a process whose calls take longer never wins: it
+    /// needs two calls where the faster one needs one.</summary>
     private void RecordConflict(Attempt attempt)
     {
         ClientMetrics.Conflicts.Add(1);
@@ -166,15 +167,14 @@ internal sealed class RetryPolicy(
             // At random: if two processes lock at once, each waits for the other one until Firestore aborts one of them.
             lockAfter = backoff.Elapsed + TimeSpan.FromMilliseconds(Random.Shared.Next(750, 1250));
         }
-        // A transaction that is old, because it waited in the queue, locks at once: it has little time left.
-        if (backoff.Elapsed >= lockAfter
-            || (attempt.FirestoreLock is null && backoff.Elapsed.TotalMilliseconds > Random.Shared.Next(2500, 3000)))
+        else if (backoff.Elapsed >= lockAfter)
         {
             NextSource = ReadSource.LockedInFirestore;
         }
     }
 
-    /// <summary>Returns the failure if it is a conflict, or nobody else's fault; otherwise a conflict with the failure inside.</summary>
+    /// <summary>Returns the failure if it has a conflict's status, or if nobody has changed a document; otherwise a conflict with the
+    /// failure inside.</summary>
     private async Task<RpcException> CreateConflictAsync(Attempt attempt, Exception failure)
     {
         var e = failure as RpcException;
