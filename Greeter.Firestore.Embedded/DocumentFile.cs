@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
-using Google.Protobuf;
 
 namespace Greeter.Firestore.Embedded;
 

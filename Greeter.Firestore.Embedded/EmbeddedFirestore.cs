@@ -75,7 +75,7 @@ internal sealed class EmbeddedFirestore(DocumentFile file, TimeProvider time) : 
             : new BatchGetDocumentsResponse { Found = document, ReadTime = readTime };
     }
 
-    /// <summary>Applies all waiting commits in one transaction of SQLite, which takes hardly longer than one for each.</summary>
+    /// <summary>Applies all waiting commits in one transaction of SQLite, which takes hardly longer than one commit.</summary>
     /// <returns>The response that the caller waits for. Another caller may have applied its commit.</returns>
     private CommitResponse CommitAll(Task<CommitResponse> wanted)
     {
@@ -98,7 +98,10 @@ internal sealed class EmbeddedFirestore(DocumentFile file, TimeProvider time) : 
                     response.SetException(e);
                 }
             }
-            file.Commit(microseconds);
+            if (applied.Count > 0)
+            {
+                file.Commit(microseconds);
+            }
             applied.ForEach(respond => respond());
         }
         return wanted.GetAwaiter().GetResult();

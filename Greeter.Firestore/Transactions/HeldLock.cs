@@ -6,7 +6,6 @@ namespace Greeter.Firestore.Transactions;
 internal sealed class HeldLock(bool isEnabled, TimeSpan maxWait, TimeProvider time)
 {
     private readonly Lock access = new();
-    private readonly long started = time.GetTimestamp();
     private DocumentLock? current;
     private bool isHeld;
     private bool hasEnded = !isEnabled;
@@ -25,6 +24,7 @@ internal sealed class HeldLock(bool isEnabled, TimeSpan maxWait, TimeProvider ti
             }
             current = wanted;
         }
+        var waitingSince = time.GetTimestamp();
         var isAcquired = false;
         try
         {
@@ -36,7 +36,7 @@ internal sealed class HeldLock(bool isEnabled, TimeSpan maxWait, TimeProvider ti
         }
         if (Turn is { } turn)
         {
-            await turn.RestAsync(time, started, cancellationToken).ConfigureAwait(false);
+            await turn.RestAsync(time, waitingSince, cancellationToken).ConfigureAwait(false);
         }
     }
 

@@ -155,8 +155,7 @@ internal sealed class RetryPolicy(
         return unchangedAttempts;
     }
 
-    /// <summary>Lets an attempt lock in Firestore, if the conflicts last. Without a lock, a process whose calls take longer never wins: it
-    /// needs two calls where the faster one needs one.</summary>
+    /// <summary>Lets the next attempt lock in Firestore, if the conflicts last: the other processes' rests may be too short.</summary>
     private void RecordConflict(Attempt attempt)
     {
         ClientMetrics.Conflicts.Add(1);

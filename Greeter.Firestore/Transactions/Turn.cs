@@ -32,18 +32,17 @@ internal sealed class Turn
     /// <summary>Records a conflict: it is another process's turn.</summary>
     public void RecordConflict() => started = null;
 
-    /// <summary>Returns how long the document should still be left to others; not more than zero if it needn't.</summary>
+    /// <summary>Returns for how long the document should still be left to others.</summary>
     public TimeSpan GetRest(TimeProvider time) =>
-        lastCommit is { } last ? TimeSpan.FromMilliseconds(rest) - time.GetElapsedTime(last) : TimeSpan.Zero;
+        TimeSpan.FromMilliseconds(lastCommit is { } last ? Math.Max(0, rest - time.GetElapsedTime(last).TotalMilliseconds) : 0);
 
     /// <summary>Rests before a transaction, if the turn is over. Transactions that were waiting when it began belong to it.</summary>
-    public async ValueTask RestAsync(TimeProvider time, long transactionStarted, CancellationToken cancellationToken)
+    public async ValueTask RestAsync(TimeProvider time, long waitingSince, CancellationToken cancellationToken)
     {
-        if (transactionStarted > started && time.GetElapsedTime(started.Value).TotalMilliseconds >= MinLength)
+        if (waitingSince > started && time.GetElapsedTime(started.Value).TotalMilliseconds >= MinLength)
         {
             started = Endless;
-            var pause = GetRest(time);
-            await Task.Delay(pause > TimeSpan.Zero ? pause : TimeSpan.Zero, time, cancellationToken).ConfigureAwait(false);
+            await Task.Delay(GetRest(time), time, cancellationToken).ConfigureAwait(false);
         }
     }
 }
