@@ -33,7 +33,7 @@ public sealed class TurnTests : IDisposable
     }
 
     [Fact]
-    public async Task Turn_after_a_rest_of_its_own_length_costs_no_pause()
+    public async Task Process_that_was_away_for_longer_than_a_rest_does_not_pause()
     {
         await CountAsync();
         await CountAfterAsync(1000);
