@@ -80,7 +80,8 @@ internal static class ListenAddress
         return address.Scheme == Uri.UriSchemeHttp
             && address.PathBase.Length == 0
             && address.Port is >= 0 and <= ushort.MaxValue
-            && (address.Host is "*" or "+"
+            // The usual addresses need no socket, which would make the start longer.
+            && (address.Host is "*" or "+" or "127.0.0.1"
                 || (IPAddress.TryParse(address.Host, out var ip) && IsOfThisMachine(ip))
                 || (address.Host.IsLocalhost() && address.Port > 0));
     }
