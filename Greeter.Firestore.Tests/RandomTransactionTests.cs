@@ -1,9 +1,7 @@
 namespace Greeter.Firestore.Tests;
 
-/// <summary>
-/// Random transactions over a few documents, from several instances, with injected failures and cancellations. Their results must be
-/// those of a serial order: no update is lost, and what a transaction reads belongs together.
-/// </summary>
+/// <summary>Random transactions over a few documents, from several instances, with injected failures and cancellations. Their results
+/// must be those of a serial order: no update is lost, and what a transaction reads belongs together.</summary>
 [Collection(nameof(Alone)), Trait("Category", "Slow")]
 public sealed class RandomTransactionTests
 {

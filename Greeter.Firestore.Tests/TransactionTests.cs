@@ -109,29 +109,6 @@ public class TransactionTests
     }
 
     [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
-    public async Task Reads_of_two_documents_are_consistent(Store store)
-    {
-        using var database = await TestDatabase.OpenAsync(store);
-        var (one, two) = (database.Db.Document("accounts/one"), database.Db.Document("accounts/two"));
-        await one.SetAsync(new { views = 10 });
-        await two.SetAsync(new { views = 0 });
-        var attempts = 0;
-
-        var sum = await database.Db.RunTransactionAsync(async transaction =>
-        {
-            var first = (await transaction.GetSnapshotAsync(one)).Views();
-            if (++attempts == 1)
-            {
-                await one.SetAsync(new { views = 0 });
-                await two.SetAsync(new { views = 10 });
-            }
-            return first + (await transaction.GetSnapshotAsync(two)).Views();
-        });
-
-        (sum, attempts).Should().Be((10, 2));
-    }
-
-    [Theory, InlineData(Store.Embedded), InlineData(Store.Emulator)]
     public async Task Documents_can_be_read_concurrently(Store store)
     {
         using var database = await TestDatabase.OpenAsync(store);

@@ -42,6 +42,22 @@ public sealed class TurnTests : IDisposable
         time.Pauses.Should().BeEmpty("others had the time");
     }
 
+    [Fact]
+    public async Task Cancelled_rest_is_left_to_the_next_transaction()
+    {
+        using var source = new CancellationTokenSource();
+        await CountAsync();
+        await CountAfterAsync(180);
+        time.Advance(TimeSpan.FromMilliseconds(40));
+        time.StopAt(1, source.Cancel);
+        var cancelled = () => database.Db.CountAsync(document, source.Token);
+        await cancelled.Should().ThrowAsync<OperationCanceledException>();
+
+        await CountAsync();
+
+        time.Pauses.Should().HaveCount(2).And.OnlyContain(pause => pause == TimeSpan.FromMilliseconds(160));
+    }
+
     [Theory, InlineData(10, 200), InlineData(400, 300), InlineData(5000, 500)]
     public async Task Process_rests_for_three_quarters_of_the_time_that_others_had_the_document(int absence, double rest)
     {
@@ -76,6 +92,36 @@ public sealed class TurnTests : IDisposable
         time.Pauses.Should().ContainSingle("only the conflict is followed by a pause");
         await CountAsync();
         LastPause.Should().BeGreaterThan(50);
+    }
+
+    [Fact]
+    public async Task Conflicts_of_transactions_that_gave_up_count_until_one_locks_in_Firestore()
+    {
+        database.Wire.Fail(Wire.Commit, Enumerable.Repeat(StatusCode.Aborted, 90));
+        var giveUp = () => database.Db.RunTransactionAsync(
+            transaction => transaction.CountAsync(document), TransactionOptions.ForMaxAttempts(3));
+
+        for (var i = 0; i < 30; i++)
+        {
+            await giveUp.Should().ThrowAsync<RpcException>();
+        }
+
+        database.Wire.Reads.Should().Contain(read => read.NewTransaction != null);
+    }
+
+    [Fact]
+    public async Task Transaction_that_has_waited_for_long_locks_sooner_in_Firestore()
+    {
+        bool IsLocked() => database.Wire.Reads.Any(read => read.NewTransaction is not null);
+        database.Wire.Respond = (method, earlier, _) =>
+        {
+            time.Advance(TimeSpan.FromSeconds(earlier == 0 && method == Wire.Read ? 6 : 0));
+            return Task.FromResult<object?>(method == Wire.Commit && !IsLocked() ? Wire.Failure(StatusCode.Aborted) : null);
+        };
+
+        await CountAsync();
+
+        time.Pauses.Sum(pause => pause.TotalMilliseconds).Should().BeLessThan(1000);
     }
 
     private Task<long> CountAsync() => database.Db.CountAsync(document);

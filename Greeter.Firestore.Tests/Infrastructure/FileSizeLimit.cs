@@ -2,10 +2,8 @@ using System.Runtime.InteropServices;
 
 namespace Greeter.Firestore.Tests.Infrastructure;
 
-/// <summary>
-/// Limits the length of files that this process writes, until it is disposed of. As on a full disk, a write ends early at the
-/// limit and the next one fails. Tests that use it run alone.
-/// </summary>
+/// <summary>Limits the length of files that this process writes, until it is disposed of. As on a full disk, a write ends early at the
+/// limit and the next one fails. Tests that use it run alone.</summary>
 internal sealed class FileSizeLimit : IDisposable
 {
     private const int FileSize = 1;

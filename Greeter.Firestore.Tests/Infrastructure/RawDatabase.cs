@@ -2,10 +2,8 @@ using System.Runtime.InteropServices;
 
 namespace Greeter.Firestore.Tests.Infrastructure;
 
-/// <summary>
-/// A database in the embedded store or the emulator, called without the client. Responses are texts in which times are t1, t2, … in
-/// the order of their first appearance, so that two responses can be compared. In names, DB stands for the database.
-/// </summary>
+/// <summary>A database in the embedded store or the emulator, called without the client. Responses are texts in which times are t1, t2,
+/// … in the order of their first appearance, so that two responses can be compared. In names, DB stands for the database.</summary>
 internal sealed class RawDatabase : IDisposable
 {
     private readonly IFirestoreApi api;

@@ -38,25 +38,23 @@ internal sealed class DocumentCache
     /// <summary>Caches the final state of each written document of which all fields are known; drops the other ones.</summary>
     public void Update(Attempt attempt, CommitResponse response)
     {
-        var documents = attempt.Reads.ToDictionary(read => read.Key, read => (Document?)read.Value.Found);
-        foreach (var (write, result) in attempt.Writes.Zip(response.WriteResults))
+        foreach (var writes in attempt.Writes.Zip(response.WriteResults).GroupBy(write => write.First.Name()))
         {
-            var name = write.Name();
-            if (documents.TryGetValue(name, out var current) || Preconditions.IsCreation(write))
+            var isKnown = attempt.Reads.TryGetValue(writes.Key, out var read);
+            var document = read?.Found;
+            foreach (var (write, result) in writes)
             {
-                documents[name] = write.ApplyTo(current, result.UpdateTime);
+                isKnown |= Preconditions.RequiresMissing(write);
+                document = isKnown ? write.ApplyTo(document, result.UpdateTime) : null;
             }
-        }
-        foreach (var name in attempt.Writes.Select(WriteExtensions.Name).Distinct())
-        {
             // Without its update time, a cached document would have no precondition.
-            if (documents.GetValueOrDefault(name) is { UpdateTime: not null } document && response.CommitTime is { } commitTime)
+            if (document?.UpdateTime is not null && response.CommitTime is { } commitTime)
             {
                 Store(document, commitTime);
             }
             else
             {
-                Drop(name);
+                Drop(writes.Key);
             }
         }
     }

@@ -1,6 +1,7 @@
 namespace Greeter.Firestore.Transactions;
 
 using Condition = Greeter.Firestore.V1.Precondition.ConditionTypeOneofCase;
+
 /// <summary>The preconditions of a commit's writes.</summary>
 internal static class Preconditions
 {
@@ -42,10 +43,10 @@ internal static class Preconditions
     /// <summary>Returns whether a commit that arrives late is rejected after another state was written: each document must be new, or
     /// have a certain update time. (A document that was deleted in between could be created again.)</summary>
     public static bool RejectLateCommit(IEnumerable<Write> writes) =>
-        writes.DistinctBy(WriteExtensions.Name).All(write => IsCreation(write) || write.CurrentDocument?.UpdateTime is not null);
+        writes.DistinctBy(WriteExtensions.Name).All(write => RequiresMissing(write) || write.CurrentDocument?.UpdateTime is not null);
 
     /// <summary>Returns whether a write requires that its document doesn't exist.</summary>
-    public static bool IsCreation(Write write) =>
+    public static bool RequiresMissing(Write write) =>
         write.CurrentDocument is { ConditionTypeCase: Condition.Exists, Exists: false };
 
     private static RpcException Failure(StatusCode status, string detail) => new(new Status(status, detail));

@@ -15,7 +15,7 @@ internal sealed class RetryPolicy(
     private IReadOnlyDictionary<string, BatchGetDocumentsResponse>? requiredReads;
     private int unchangedAttempts;
     private bool wasExhausted;
-    private TimeSpan? lockAfter;
+    private Turn? turnWithoutLock;
 
     private enum FailureKind
     {
@@ -50,28 +50,27 @@ internal sealed class RetryPolicy(
         var kind = attempt.Commit is null
             ? await ClassifyCallbackFailureAsync(attempt).ConfigureAwait(false)
             : ClassifyCommitFailure(attempt, attempt.Commit, failure as RpcException);
+        if (attempt.Commit is not null && failure is RpcException e && MayArriveLate(e))
+        {
+            AmbiguousCommits.Add(e, attempt);
+        }
         CountAttempt();
         switch (kind)
         {
             case FailureKind.Final:
                 Throw(attempt, failure);
                 break;
-            case FailureKind.Stale:
-                break;
             case FailureKind.Conflict:
                 RecordConflict(attempt);
                 var conflict = await CreateConflictAsync(attempt, failure).ConfigureAwait(false);
-                await PauseAsync(attempt, conflict, conflict == failure ? AfterAborted : AfterConflict).ConfigureAwait(false);
+                var range = failure is RpcException { StatusCode: StatusCode.Aborted } ? AfterAborted : AfterConflict;
+                await PauseAsync(attempt, conflict, range).ConfigureAwait(false);
                 break;
             case FailureKind.Transient:
                 // Lets the queue continue during the pause.
                 heldLock.Release();
                 await PauseAsync(attempt, (RpcException)failure, Backoff.AfterTransientFailure).ConfigureAwait(false);
                 break;
-        }
-        if (attempt.Commit is not null && failure is RpcException e && MayArriveLate(e))
-        {
-            AmbiguousCommits.Add(e, attempt);
         }
     }
 
@@ -85,13 +84,11 @@ internal sealed class RetryPolicy(
         {
             return FailureKind.Stale;
         }
-        if (attempt.FirestoreLock is { } firestoreLock)
-        {
-            // Firestore aborts a read that waits for another transaction's lock, and the client doesn't retry it.
-            return firestoreLock.HasFailed ? FailureKind.Conflict : FailureKind.Final;
-        }
-        // The callback may have seen versions that don't belong together.
-        return attempt.Reads.Count > 1 && await attempt.HaveReadsChangedAsync().ConfigureAwait(false)
+        // Firestore aborts a read that waits for another transaction's lock, and the client doesn't retry it.
+        var isLockTaken = attempt.FirestoreLock?.HasFailed == true;
+        // Without locks, the callback may have seen versions that don't belong together.
+        var mayBeMixed = attempt.FirestoreLock?.TransactionId is null && attempt.Reads.Count > 1;
+        return isLockTaken || (mayBeMixed && await attempt.HaveReadsChangedAsync().ConfigureAwait(false))
             ? FailureKind.Conflict
             : FailureKind.Final;
     }
@@ -142,8 +139,8 @@ internal sealed class RetryPolicy(
 
     // A document that was missing when it was read, and that exists now, was created in between.
     private static bool CreatesOnlyMissingReads(Attempt attempt, List<Write> commit) =>
-        commit.Exists(Preconditions.IsCreation)
-        && commit.Where(Preconditions.IsCreation).All(write => attempt.Reads.ContainsKey(write.Name()));
+        commit.Exists(Preconditions.RequiresMissing)
+        && commit.Where(Preconditions.RequiresMissing).All(write => attempt.Reads.ContainsKey(write.Name()));
 
     // Counts the failed preconditions whose attempts read the versions that the one before required: nobody has changed a document.
     private int CountUnchangedAttempts(Attempt attempt)
@@ -155,21 +152,14 @@ internal sealed class RetryPolicy(
         return unchangedAttempts;
     }
 
-    /// <summary>Lets the next attempt lock in Firestore, if the conflicts last: the other processes' rests may be too short.</summary>
     private void RecordConflict(Attempt attempt)
     {
         ClientMetrics.Conflicts.Add(1);
         attempt.RecordHit(isCurrent: false);
-        heldLock.Turn?.RecordConflict();
-        if (lockAfter is null || attempt.FirestoreLock is not null)
-        {
-            // At random: if two processes lock at once, each waits for the other one until Firestore aborts one of them.
-            lockAfter = backoff.Elapsed + TimeSpan.FromMilliseconds(Random.Shared.Next(750, 1250));
-        }
-        else if (backoff.Elapsed >= lockAfter)
-        {
-            NextSource = ReadSource.LockedInFirestore;
-        }
+        var turn = heldLock.Turn ?? (turnWithoutLock ??= new Turn());
+        NextSource = turn.RecordConflict(client.Time, backoff.Elapsed, hadFirestoreLock: attempt.FirestoreLock is not null)
+            ? ReadSource.LockedInFirestore
+            : ReadSource.Firestore;
     }
 
     /// <summary>Returns the failure if it has a conflict's status, or if nobody has changed a document; otherwise a conflict with the
@@ -177,12 +167,9 @@ internal sealed class RetryPolicy(
     private async Task<RpcException> CreateConflictAsync(Attempt attempt, Exception failure)
     {
         var e = failure as RpcException;
-        if (e?.StatusCode == StatusCode.Aborted)
-        {
-            return e;
-        }
-        // No later attempt can show whether another client is to blame.
-        if (e is not null && IsLast && attempt.Commit is not null && !await attempt.HaveReadsChangedAsync().ConfigureAwait(false))
+        // No attempt after the last one can show whether another client is to blame.
+        if (e is not null && (e.StatusCode == StatusCode.Aborted
+            || (IsLast && attempt.Commit is not null && !await attempt.HaveReadsChangedAsync().ConfigureAwait(false))))
         {
             return e;
         }
@@ -196,7 +183,7 @@ internal sealed class RetryPolicy(
         {
             Throw(attempt, failure);
         }
-        return backoff.PauseAsync(failure, range, heldLock.Turn?.GetRest(client.Time) ?? TimeSpan.Zero);
+        return backoff.PauseAsync(failure, range, heldLock.Turn?.GetRemainingRest(client.Time) ?? TimeSpan.Zero);
     }
 
     private void Throw(Attempt attempt, Exception failure)

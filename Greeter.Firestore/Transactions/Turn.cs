@@ -9,12 +9,14 @@ internal sealed class Turn
     private const double MinLength = 200;
     private const double MinRest = 200;
     private const double MaxRest = 500;
-    // While no other process wants the document, a turn never ends.
-    private const long Endless = long.MaxValue;
 
     private long? started;
+    // After a rest without a conflict, no other process seems to want the document, and the turn doesn't end.
+    private bool isAlone;
     private long? lastCommit;
     private double rest = MinRest;
+    private long? conflictsSince;
+    private double patience;
 
     /// <summary>Records a commit. The first one, and the first one after a conflict, begin a turn.</summary>
     public void RecordCommit(TimeProvider time)
@@ -22,27 +24,41 @@ internal sealed class Turn
         var now = time.GetTimestamp();
         if (started is null)
         {
-            var absence = lastCommit is { } last ? time.GetElapsedTime(last, now) : TimeSpan.Zero;
-            rest = Math.Clamp(0.75 * absence.TotalMilliseconds, MinRest, MaxRest);
+            var sinceLastCommit = lastCommit is { } last ? time.GetElapsedTime(last, now) : TimeSpan.Zero;
+            rest = Math.Clamp(0.75 * sinceLastCommit.TotalMilliseconds, MinRest, MaxRest);
             started = now;
         }
         lastCommit = now;
+        conflictsSince = null;
     }
 
     /// <summary>Records a conflict: it is another process's turn.</summary>
-    public void RecordConflict() => started = null;
+    /// <returns>Whether the next attempt should lock the document in Firestore: this process has had only conflicts for so long that the
+    /// other processes' rests may be too short.</returns>
+    public bool RecordConflict(TimeProvider time, TimeSpan transactionAge, bool hadFirestoreLock)
+    {
+        (started, isAlone) = (null, false);
+        if (conflictsSince is { } since && !hadFirestoreLock)
+        {
+            return time.GetElapsedTime(since).TotalMilliseconds >= patience;
+        }
+        conflictsSince = time.GetTimestamp();
+        // At random: if two processes lock at once, each waits for the other one until Firestore aborts one of them.
+        patience = Random.Shared.Next(1000, 1500) / (1 + (transactionAge.TotalSeconds / 3));
+        return false;
+    }
 
     /// <summary>Returns for how long the document should still be left to others.</summary>
-    public TimeSpan GetRest(TimeProvider time) =>
+    public TimeSpan GetRemainingRest(TimeProvider time) =>
         TimeSpan.FromMilliseconds(lastCommit is { } last ? Math.Max(0, rest - time.GetElapsedTime(last).TotalMilliseconds) : 0);
 
     /// <summary>Rests before a transaction, if the turn is over. Transactions that were waiting when it began belong to it.</summary>
     public async ValueTask RestAsync(TimeProvider time, long waitingSince, CancellationToken cancellationToken)
     {
-        if (waitingSince > started && time.GetElapsedTime(started.Value).TotalMilliseconds >= MinLength)
+        if (!isAlone && waitingSince > started && time.GetElapsedTime(started.Value).TotalMilliseconds >= MinLength)
         {
-            started = Endless;
-            await Task.Delay(GetRest(time), time, cancellationToken).ConfigureAwait(false);
+            await Task.Delay(GetRemainingRest(time), time, cancellationToken).ConfigureAwait(false);
+            isAlone = true;
         }
     }
 }
