@@ -64,7 +64,6 @@ public sealed class ContentionTests : IAsyncLifetime
             {
                 throw new TimeoutException();
             }
-            return true;
         });
 
         await run.Should().ThrowAsync<TimeoutException>();

@@ -313,10 +313,7 @@ public sealed class RetryTests : IDisposable
     [Fact]
     public async Task Transaction_with_a_cancelled_token_sends_no_commit()
     {
-        using var source = new CancellationTokenSource();
-        await source.CancelAsync();
-
-        (await CancelAsync(() => CountAsync(source.Token))).InnerException.Should().BeNull();
+        (await CancelAsync(() => CountAsync(new CancellationToken(canceled: true)))).InnerException.Should().BeNull();
 
         Wire.Commits.Should().BeEmpty();
     }

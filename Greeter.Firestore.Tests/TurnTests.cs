@@ -98,15 +98,23 @@ public sealed class TurnTests : IDisposable
     public async Task Conflicts_of_transactions_that_gave_up_count_until_one_locks_in_Firestore()
     {
         database.Wire.Fail(Wire.Commit, Enumerable.Repeat(StatusCode.Aborted, 90));
-        var giveUp = () => database.Db.RunTransactionAsync(
-            transaction => transaction.CountAsync(document), TransactionOptions.ForMaxAttempts(3));
-
         for (var i = 0; i < 30; i++)
         {
-            await giveUp.Should().ThrowAsync<RpcException>();
+            await GiveUpAsync(maxAttempts: 3);
         }
 
         database.Wire.Reads.Should().Contain(read => read.NewTransaction != null);
+    }
+
+    [Fact]
+    public async Task Conflict_of_an_hour_ago_does_not_count()
+    {
+        database.Wire.Fail(Wire.Commit, StatusCode.Aborted, StatusCode.Aborted);
+        await GiveUpAsync(maxAttempts: 1);
+
+        await CountAfterAsync(3_600_000);
+
+        database.Wire.Reads.Should().OnlyContain(read => read.NewTransaction == null);
     }
 
     [Fact]
@@ -125,6 +133,10 @@ public sealed class TurnTests : IDisposable
     }
 
     private Task<long> CountAsync() => database.Db.CountAsync(document);
+
+    private async Task GiveUpAsync(int maxAttempts) => await database.Db.Awaiting(db => db.RunTransactionAsync(
+        transaction => transaction.CountAsync(document), TransactionOptions.ForMaxAttempts(maxAttempts)))
+        .Should().ThrowAsync<RpcException>();
 
     private async Task CountAfterAsync(int milliseconds)
     {

@@ -147,8 +147,7 @@ internal sealed class Attempt(
         }
     }
 
-    /// <summary>Returns the version that a document had when it was read, or has since the commit: its update time; null if it doesn't
-    /// exist.</summary>
+    /// <summary>Returns a document's version, its update time, as read, or since the commit; null if it doesn't exist.</summary>
     /// <returns>False if the attempt neither read nor wrote the document.</returns>
     public bool TryGetLastVersion(string name, CommitResponse? response, out ProtoTimestamp? version)
     {
