@@ -38,7 +38,7 @@ internal sealed class Turn
     {
         (started, hasRested) = (null, false);
         var lasting = onlyConflictsSince is { } since ? time.GetElapsedTime(since).TotalMilliseconds : double.MaxValue;
-        // A conflict long ago, of a transaction that gave up, is none of these.
+        // A conflict of long ago doesn't count: its transaction ended without a commit.
         if (lasting < 2 * MaxPatience && !hadFirestoreLock)
         {
             return lasting >= patience;
