@@ -110,7 +110,7 @@ internal sealed class Attempt(
             var transactionId = FirestoreLock?.TransactionId;
             var response = await client.CommitAsync(commit, transactionId, cancellationToken).ConfigureAwait(false);
             FirestoreLock?.End(hasCommitted: transactionId is not null);
-            heldLock.Turn?.RecordCommit(client.Time);
+            heldLock.TimeSlice?.RecordCommit(client.Time);
             RecordHit(isCurrent: true);
             cache.Update(this, response);
             return response;

@@ -6,8 +6,8 @@ internal sealed class DocumentLock
 {
     private readonly SemaphoreSlim semaphore = new(1, 1);
 
-    /// <summary>Gets the turns of this process at the document. Only the holder of the lock uses it.</summary>
-    public Turn Turn { get; } = new();
+    /// <summary>Gets the time slice of this process. Only the holder of the lock uses it.</summary>
+    public TimeSlice TimeSlice { get; } = new();
 
     /// <summary>Gets or sets whether the last transaction of this process that read the document also wrote it. A document that is only
     /// read needs no lock.</summary>

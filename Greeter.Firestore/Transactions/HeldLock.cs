@@ -10,8 +10,8 @@ internal sealed class HeldLock(bool isEnabled, TimeSpan maxWait, TimeProvider ti
     private bool isHeld;
     private bool hasEnded = !isEnabled;
 
-    /// <summary>Gets this process's turns at the document whose lock the transaction holds; null if it holds none.</summary>
-    public Turn? Turn => isHeld ? current?.Turn : null;
+    /// <summary>Gets this process's time slice for the document whose lock the transaction holds; null if it holds none.</summary>
+    public TimeSlice? TimeSlice => isHeld ? current?.TimeSlice : null;
 
     /// <summary>Takes a document's lock, unless the transaction already holds one or waits for one.</summary>
     public async ValueTask AcquireAsync(DocumentLock wanted, CancellationToken cancellationToken)
@@ -34,9 +34,9 @@ internal sealed class HeldLock(bool isEnabled, TimeSpan maxWait, TimeProvider ti
         {
             Complete(wanted, isAcquired);
         }
-        if (Turn is { } turn)
+        if (TimeSlice is { } slice)
         {
-            await turn.RestAsync(time, waitingSince, cancellationToken).ConfigureAwait(false);
+            await slice.RestAsync(time, waitingSince, cancellationToken).ConfigureAwait(false);
         }
     }
 

@@ -15,7 +15,7 @@ internal sealed class RetryPolicy(
     private IReadOnlyDictionary<string, BatchGetDocumentsResponse>? requiredReads;
     private int unchangedAttempts;
     private bool wasExhausted;
-    private Turn? turnWithoutLock;
+    private TimeSlice? sliceWithoutLock;
 
     private enum FailureKind
     {
@@ -156,8 +156,8 @@ internal sealed class RetryPolicy(
     {
         ClientMetrics.Conflicts.Add(1);
         attempt.RecordHit(isCurrent: false);
-        var turn = heldLock.Turn ?? (turnWithoutLock ??= new Turn());
-        NextSource = turn.RecordConflict(client.Time, backoff.Elapsed, hadFirestoreLock: attempt.FirestoreLock is not null)
+        var slice = heldLock.TimeSlice ?? (sliceWithoutLock ??= new TimeSlice());
+        NextSource = slice.RecordConflict(client.Time, backoff.Elapsed, hadFirestoreLock: attempt.FirestoreLock is not null)
             ? ReadSource.LockedInFirestore
             : ReadSource.Firestore;
     }
@@ -183,7 +183,7 @@ internal sealed class RetryPolicy(
         {
             Throw(attempt, failure);
         }
-        return backoff.PauseAsync(failure, range, heldLock.Turn?.GetRemainingRest(client.Time) ?? TimeSpan.Zero);
+        return backoff.PauseAsync(failure, range, heldLock.TimeSlice?.GetRemainingRest(client.Time) ?? TimeSpan.Zero);
     }
 
     private void Throw(Attempt attempt, Exception failure)

@@ -1,14 +1,14 @@
 namespace Greeter.Firestore.Tests;
 
-/// <summary>Processes that write the same document take turns: after its turn, a process rests.</summary>
-public sealed class TurnTests : IDisposable
+/// <summary>Processes that write the same document share it in time slices: after its own, a process rests.</summary>
+public sealed class TimeSliceTests : IDisposable
 {
     private readonly SkippingTimeProvider time = new();
     private readonly TestDatabase database;
     private readonly FirestoreDb other;
     private readonly DocumentReference document;
 
-    public TurnTests()
+    public TimeSliceTests()
     {
         database = TestDatabase.OpenEmbedded(time);
         other = database.OpenAnother();
@@ -20,7 +20,7 @@ public sealed class TurnTests : IDisposable
     public void Dispose() => database.Dispose();
 
     [Fact]
-    public async Task Process_rests_once_after_a_turn_of_200_ms_if_nobody_else_wants_the_document()
+    public async Task Process_rests_once_after_a_time_slice_of_200_ms_if_nobody_else_wants_the_document()
     {
         await CountAsync();
         await CountAfterAsync(180);
@@ -69,11 +69,11 @@ public sealed class TurnTests : IDisposable
 
         await CountAsync();
 
-        LastPause.Should().BeApproximately(rest, 15, "the conflict ends the turn");
+        LastPause.Should().BeApproximately(rest, 15, "the conflict ends the time slice");
     }
 
     [Fact]
-    public async Task Transactions_that_waited_when_the_turn_began_belong_to_it()
+    public async Task Transactions_that_waited_when_the_time_slice_began_belong_to_it()
     {
         await CountAsync();
         await other.CountAsync(document);

@@ -1,9 +1,9 @@
 namespace Greeter.Firestore.Transactions;
 
-/// <summary>The turns of this process at a document that other processes may write, too.</summary>
-/// <remarks>The process that has committed last needs one call for its next commit, and the others need two: they would never win. So a
-/// turn ends, and the process rests for most of the time that it last had to wait. Correctness doesn't depend on it.</remarks>
-internal sealed class Turn
+/// <summary>The time slices in which this process writes a document that other processes may write, too.</summary>
+/// <remarks>The process that has committed last needs one call for its next commit, and the others need two: they would never win. So
+/// after its time slice, the process rests for most of the time that it last had to wait. Correctness doesn't depend on it.</remarks>
+internal sealed class TimeSlice
 {
     // In milliseconds.
     private const double MinLength = 200, MinRest = 200, MaxRest = 500, MaxPatience = 1500;
@@ -17,7 +17,7 @@ internal sealed class Turn
     private long? onlyConflictsSince;
     private double patience;
 
-    /// <summary>Records a commit. The first one, and the first one after a conflict, begin a turn.</summary>
+    /// <summary>Records a commit. The first one, and the first one after a conflict, begin a time slice.</summary>
     public void RecordCommit(TimeProvider time)
     {
         var now = time.GetTimestamp();
@@ -31,7 +31,7 @@ internal sealed class Turn
         onlyConflictsSince = null;
     }
 
-    /// <summary>Records a conflict: it is another process's turn.</summary>
+    /// <summary>Records a conflict: another process has its time slice.</summary>
     /// <returns>Whether the next attempt should lock the document in Firestore: this process has had only conflicts for so long that the
     /// other processes' rests may be too short.</returns>
     public bool RecordConflict(TimeProvider time, TimeSpan transactionAge, bool hadFirestoreLock)
@@ -53,7 +53,7 @@ internal sealed class Turn
     public TimeSpan GetRemainingRest(TimeProvider time) =>
         TimeSpan.FromMilliseconds(lastCommit is { } last ? Math.Max(0, restAfterCommit - time.GetElapsedTime(last).TotalMilliseconds) : 0);
 
-    /// <summary>Rests before a transaction, if the turn is over. Transactions that were waiting when it began belong to it.</summary>
+    /// <summary>Rests before a transaction, if the time slice is over. Transactions that were waiting when it began belong to it.</summary>
     public async ValueTask RestAsync(TimeProvider time, long waitingSince, CancellationToken cancellationToken)
     {
         if (!hasRested && waitingSince > started && time.GetElapsedTime(started.Value).TotalMilliseconds >= MinLength)
