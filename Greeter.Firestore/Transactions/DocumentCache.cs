@@ -25,10 +25,6 @@ internal sealed class DocumentCache
     /// <summary>Returns a document's entry, which is added if there is none.</summary>
     public CachedDocument GetOrAdd(string name)
     {
-        if (Find(name) is { } existing)
-        {
-            return existing;
-        }
         lock (entries)
         {
             return Find(name) ?? Set(name, new CachedDocument());
@@ -68,12 +64,15 @@ internal sealed class DocumentCache
     /// <summary>Stores a committed document.</summary>
     public void Store(Document document, ProtoTimestamp commitTime)
     {
-        var entry = GetOrAdd(document.Name);
-        var bytes = entry.Bytes;
-        entry.Store(document, commitTime);
-        if (entry.Bytes != bytes)
+        lock (entries)
         {
-            Set(document.Name, entry);
+            var entry = Find(document.Name) ?? new CachedDocument();
+            var bytes = entry.Bytes;
+            entry.Store(document, commitTime);
+            if (entry.Bytes != bytes)
+            {
+                Set(document.Name, entry);
+            }
         }
     }
 
