@@ -20,10 +20,10 @@ public sealed class TimeSliceTests : IDisposable
     public void Dispose() => database.Dispose();
 
     [Fact]
-    public async Task Process_rests_once_after_a_time_slice_of_200_ms_if_nobody_else_wants_the_document()
+    public async Task Process_rests_once_after_a_time_slice_of_150_ms_if_nobody_else_wants_the_document()
     {
         await CountAsync();
-        await CountAfterAsync(180);
+        await CountAfterAsync(130);
         await CountAfterAsync(40);
         LastPause.Should().Be(160, "the process rests until 200 ms after its last commit");
         await CountAfterAsync(90);
@@ -47,7 +47,7 @@ public sealed class TimeSliceTests : IDisposable
     {
         using var source = new CancellationTokenSource();
         await CountAsync();
-        await CountAfterAsync(180);
+        await CountAfterAsync(130);
         time.Advance(TimeSpan.FromMilliseconds(40));
         time.StopAt(1, source.Cancel);
         var cancelled = () => database.Db.CountAsync(document, source.Token);

@@ -6,7 +6,7 @@ namespace Greeter.Firestore.Transactions;
 internal sealed class TimeSlice
 {
     // In milliseconds.
-    private const double MinLength = 200, MinRest = 200, MaxRest = 500, MaxPatience = 1500;
+    private const double MinLength = 150, MinRest = 200, MaxRest = 500, MaxPatience = 1400;
     private const double RestPerWait = 0.75;
 
     private long? started;
